@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""Data sets: what is used, what is skipped and why, the split, the manifest, the crops."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vgic_lib import data
+from vgic_lib.errors import DataError, ParameterError
+
+
+def picture(path, seed=0, size=(80, 70)):
+    """Write a picture of random pixels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Twelve good pictures and one bad one of each kind."""
+    folder = tmp_path / "photos"
+    for index in range(12):
+        picture(folder / f"{index:02}.png", index)
+    picture(folder / "inside" / "03.png", 100)
+    picture(folder / "tiny.png", 101, (80, 10))
+    picture(folder / "twin.tif", 5)
+    whole = picture(folder / "cut.png", 102).read_bytes()
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    Image.new("CMYK", (80, 80)).save(folder / "print.jpg")
+    (folder / "notes.txt").write_text("not a picture, and not named like one")
+    (folder / ".hidden.png").write_text("left by a file manager")
+    return folder
+
+
+def test_folder_uses_good_pictures_and_lists_the_others(folder):
+    found = data.prepare("folder", folder=str(folder))
+    assert len(found.photographs) == 13
+    reasons = {skipped.name: skipped.reason for skipped in found.skipped}
+    assert set(reasons) == {"cut.png", "print.jpg", "tiny.png", "twin.tif"}
+    for name, words in {"cut": "damaged", "print": "CMYK", "tiny": "80x10", "twin": "05.png"}.items():
+        assert words in next(reason for key, reason in reasons.items() if key.startswith(name))
+    names = [photograph.name for photograph in found.photographs]
+    assert len(set(names)) == 13 and any(name.startswith("03-") for name in names)
+    first = found.photographs[0]
+    assert (first.name, first.width, first.height) == ("00", 80, 70)
+    assert first.bytes == (folder / "00.png").stat().st_size
+
+
+def test_split_follows_content_alone(folder, tmp_path):
+    found = data.prepare("folder", folder=str(folder))
+    for photograph in found.photographs:  # other names, other order, other file format
+        Image.open(photograph.path).save(picture(tmp_path / "again" / f"{photograph.sha256}.tif"))
+    again = data.prepare("folder", folder=str(tmp_path / "again"))
+    assert {p.content: p.split for p in found.photographs} == {p.content: p.split for p in again.photographs}
+    assert [p.sha256 for p in found.photographs] != [p.sha256 for p in again.photographs]
+
+
+@pytest.mark.parametrize(
+    ("number", "fractions", "expected"),
+    [
+        (1, (0.8, 0.1, 0.1), (1, 0, 0)),
+        (3, (0.8, 0.1, 0.1), (1, 1, 1)),
+        (3, (0.0, 0.5, 0.5), (0, 2, 1)),
+        (4, (0.1, 0.1, 0.8), (1, 1, 2)),
+        (7, (0.8, 0.1, 0.1), (5, 1, 1)),
+        (100, (0.8, 0.1, 0.1), (80, 10, 10)),
+        (24, (0, 0, 1), (0, 0, 24)),
+    ],
+)
+def test_split_sizes(number, fractions, expected):
+    splits = list(data.split([f"{index:03}" for index in range(number)], fractions).values())
+    assert tuple(splits.count(name) for name in data.SPLITS) == expected
+
+
+def test_limit_and_minimum_side(folder):
+    assert [p.name for p in data.prepare("folder", folder=str(folder), limit=3).photographs] == [
+        "00",
+        "01",
+        "02",
+    ]
+    assert "tiny" in {p.name for p in data.prepare("folder", folder=str(folder), minimum_side=10).photographs}
+
+
+def test_embedded_photographs_need_no_network(home):
+    found = data.prepare("embedded")
+    assert len(found.photographs) == 7 and not found.skipped
+    assert {p.split for p in found.photographs} == set(data.SPLITS)
+    assert all(p.licence for p in found.photographs)
+    written = {path: path.stat().st_mtime_ns for path in (home / "data" / "embedded").iterdir()}
+    assert data.prepare("embedded") == found
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+
+
+@pytest.mark.parametrize(
+    ("dataset", "folder", "words"),
+    [
+        ("imagenet", "", "embedded, kodak, flickr8k, flickr30k, folder"),
+        ("folder", "", "does not exist"),
+        ("folder", "nowhere", "does not exist"),
+        ("kodak", "somewhere", "set the data set to 'folder'"),
+    ],
+)
+def test_wrong_data_set(dataset, folder, words):
+    with pytest.raises(DataError, match=words):
+        data.prepare(dataset, folder=folder)
+
+
+def test_no_usable_picture(tmp_path):
+    with pytest.raises(DataError, match="no picture file"):
+        data.prepare("folder", folder=str(tmp_path))
+    (tmp_path / "x.png").write_text("nothing")
+    with pytest.raises(DataError, match=r"x\.png.*not a picture"):
+        data.prepare("folder", folder=str(tmp_path))
+
+
+@pytest.mark.parametrize("wrong", [{"fractions": (0.9, 0.2, -0.1)}, {"limit": -1}, {"minimum_side": 0}])
+def test_impossible_parameters(folder, wrong):
+    with pytest.raises(ParameterError):
+        data.prepare("folder", folder=str(folder), **wrong)
+
+
+def test_manifest_round_trip(folder, tmp_path):
+    found = data.prepare("folder", folder=str(folder))
+    data.write_manifest(found, tmp_path / "run" / "manifest.csv")
+    again = data.read_manifest(tmp_path / "run" / "manifest.csv")
+    assert again == found
+    data.verify(again)
+
+
+def test_verify_names_the_picture_that_changed(folder):
+    found = data.prepare("folder", folder=str(folder))
+    picture(folder / "04.png", 200)
+    with pytest.raises(DataError, match=r"04\.png"):
+        data.verify(found)
+    (folder / "04.png").unlink()
+    with pytest.raises(DataError, match=r"04\.png"):
+        data.verify(found)
+
+
+@pytest.mark.parametrize("damage", [("width", "size"), ("80,70", "80,high"), (",train,", ",practice,")])
+def test_manifest_that_is_none(folder, tmp_path, damage):
+    path = tmp_path / "manifest.csv"
+    with pytest.raises(DataError, match="01_data_preparation first"):
+        data.read_manifest(path)
+    data.write_manifest(data.prepare("folder", folder=str(folder)), path)
+    path.write_text(path.read_text().replace(*damage))
+    with pytest.raises(DataError, match="not a manifest"):
+        data.read_manifest(path)
+
+
+def test_load(folder):
+    photographs = data.prepare("folder", folder=str(folder)).photographs[:2]
+    arrays = data.load(photographs)
+    assert [x.shape for x in arrays] == [(70, 80, 3)] * 2
+    assert np.array_equal(arrays[1], np.asarray(Image.open(photographs[1].path)))
+    with pytest.raises(Exception, match="does not exist"):
+        data.load([replace(photographs[0], path=str(folder / "gone.png"))])
+
+
+def numbered(height, width, start):
+    """Picture (H, W, 3) whose pixels all differ."""
+    return (np.arange(height * width * 3).reshape(height, width, 3) + start).astype(np.uint8)
+
+
+def test_batch_depends_on_seed_and_step_only():
+    images = [numbered(20, 30, 0), numbered(40, 16, 9)]
+    first = data.CropSampler(images, (8, 12), 5, seed=1)
+    later = data.CropSampler(images, (8, 12), 5, seed=1)
+    batches = [first.batch(step) for step in range(3)]
+    assert batches[0].shape == (5, 3, 8, 12) and batches[0].dtype == torch.uint8
+    assert torch.equal(later.batch(2), batches[2])
+    assert not torch.equal(batches[1], batches[2])
+    assert not torch.equal(data.CropSampler(images, (8, 12), 5, seed=2).batch(2), batches[2])
+
+
+def test_crops_are_parts_of_the_picture():
+    image = np.random.default_rng(0).integers(0, 256, (10, 11, 3), dtype=np.uint8)
+    parts = {image[y : y + 8, x : x + 9].tobytes() for y in range(3) for x in range(3)}
+    mirrored = {image[y : y + 8, x : x + 9][:, ::-1].tobytes() for y in range(3) for x in range(3)}
+    plain = data.CropSampler([image], (8, 9), 200, seed=0, flip=False).batch(0)
+    flipped = data.CropSampler([image], (8, 9), 400, seed=0).batch(0)
+    assert {crop.permute(1, 2, 0).numpy().tobytes() for crop in plain} == parts
+    assert {crop.permute(1, 2, 0).numpy().tobytes() for crop in flipped} == parts | mirrored
+
+
+def test_larger_pictures_are_drawn_more_often_and_small_ones_never():
+    images = [np.full((h, w, 3), value, np.uint8) for value, h, w in [(1, 10, 10), (2, 30, 10), (3, 5, 99)]]
+    drawn = data.CropSampler(images, (8, 8), 4000, seed=0).batch(0)[:, 0, 0, 0]
+    assert set(drawn.tolist()) == {1, 2}
+    assert 0.72 < (drawn == 2).float().mean() < 0.78
+    with pytest.raises(ParameterError, match="smaller crops"):
+        data.CropSampler(images, (64, 64), 1, seed=0)
