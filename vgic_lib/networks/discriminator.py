@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""Discriminator of the 2020 VAE-GAN: judges an image together with the latent it was made from."""
+
+import torch
+from torch import nn
+
+IMAGE_SIZE = (218, 178)  # pixels (H, W): its last layers are fully connected, so the size is fixed
+
+
+def _upsample(inputs: int, outputs: int, kernel: int, **options: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.ConvTranspose2d(inputs, outputs, kernel, **options), nn.LeakyReLU(0.2, inplace=True)
+    )
+
+
+def _features(inputs: int, outputs: int, kernel: int, **options: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, **options), nn.LeakyReLU(0.2, inplace=True), nn.Dropout(0.3)
+    )
+
+
+class Discriminator(nn.Module):
+    """Image (B, 3, 218, 178) and latent (B, n, 54, 44), in [-1, 1], to the probability (B,) of "real"."""
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__()
+        self.latent_to_image = nn.Sequential(
+            _upsample(num_channels, 12, 3), _upsample(12, 16, 3, padding=2),
+            _upsample(16, 24, 3, stride=2, padding=2, output_padding=1),
+            _upsample(24, 36, 5, stride=2, output_padding=1), _upsample(36, 3, 3), nn.Tanh(),
+        )  # fmt: skip
+        self.features = nn.Sequential(
+            _features(6, 64, 3), _features(64, 128, 5, stride=2), _features(128, 32, 3, stride=2, padding=2),
+            _features(32, 16, 3, padding=2), _features(16, 8, 3), nn.Tanh(),
+        )  # fmt: skip
+        self.classifier = nn.Sequential(
+            nn.Flatten(), nn.Linear(8 * 54 * 44, 2000), nn.Sigmoid(),
+            nn.Linear(2000, 100), nn.Sigmoid(), nn.Linear(100, 1), nn.Sigmoid(),
+        )  # fmt: skip
+
+    def forward(self, images: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Judge images; where there are k times as many images as latents, each latent serves k of them.
+
+        Args:
+            images: (kB, 3, 218, 178) in [-1, 1], k groups of B.
+            y: (B, n, 54, 44) in [-1, 1].
+        """
+        groups = len(images) // len(y)
+        condition = self.latent_to_image(y).repeat(groups, 1, 1, 1)  # (kB, 3, 218, 178)
+        return self.classifier(self.features(torch.cat([images, condition], 1)))[:, 0]
