@@ -1,0 +1,367 @@
+# SPDX-License-Identifier: MIT
+"""The command line: what it writes, and one line for everything that can go wrong."""
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import FakeModel, install
+from PIL import Image
+
+import vgic_lib
+from vgic_lib import codec, model_store, paths, pipeline, training
+from vgic_lib.cli import main
+from vgic_lib.errors import ModelError
+from vgic_lib.latent_model import VaeGan
+
+Refuse = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
+    model = FakeModel()
+    install(monkeypatch, model)
+    monkeypatch.setenv("VGIC_PROGRESS", "0")
+    return model
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 41, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def packed(photo: Path) -> Path:
+    path = photo.with_suffix(".vgic")
+    path.write_bytes(codec.compress(Image.open(photo)))
+    return path
+
+
+@pytest.fixture
+def refuse(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refuse:
+    """Run a command that must fail with one line and leave every file as it was."""
+
+    def run(*arguments: object, status: int = 1) -> str:
+        before = contents(tmp_path)
+        try:
+            assert main([str(argument) for argument in arguments]) == status
+        except SystemExit as stop:
+            assert stop.code == status
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith("vgic: error: ") and captured.err.count("\n") == 1
+        assert contents(tmp_path) == before
+        return captured.err
+
+    return run
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Let every write beyond `size` bytes of a file fail, as it does on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_round_trip(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small, back = tmp_path / "new" / "small.vgic", tmp_path / "back.png"
+    assert main(["compress", str(photo), str(small), "--quality", "80"]) == 0
+    assert f"{small.stat().st_size} bytes" in capsys.readouterr().out
+    assert main(["decompress", str(small), str(back)]) == 0
+    expected = codec.encode(Image.open(photo), quality=80).reconstruction
+    np.testing.assert_array_equal(Image.open(back), expected)
+    assert main(["info", str(small)]) == 0
+    out = capsys.readouterr().out
+    assert "41" in out and "bits=8" in out and "fake" in out
+
+
+@pytest.mark.parametrize("ending", [".webp", ".tif", ".PNG"])
+def test_lossless_formats(packed: Path, ending: str) -> None:
+    back = packed.with_name(f"back{ending}")
+    assert main(["decompress", str(packed), str(back)]) == 0
+    np.testing.assert_array_equal(Image.open(back), codec.decompress(packed.read_bytes()))
+
+
+def test_jpeg_output(packed: Path) -> None:
+    assert main(["decompress", str(packed), str(packed.with_suffix(".jpg"))]) == 0
+    assert Image.open(packed.with_suffix(".jpg")).format == "JPEG"
+
+
+def test_output_may_be_an_existing_folder(photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    assert main(["compress", str(photo), str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "photo.vgic").exists()
+
+
+def test_folders(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    album = tmp_path / "album"
+    (album / "trip").mkdir(parents=True)
+    image = Image.open(photo)
+    for name in ("a.png", "b.png", "b.bmp", "trip/a.png", ".hidden.png"):
+        image.save(album / name)
+    (album / "notes.txt").write_text("not a picture, and not named like one")
+    assert main(["compress", str(album), str(tmp_path / "small")]) == 0
+    names = {path.relative_to(tmp_path / "small").as_posix() for path in contents(tmp_path / "small")}
+    assert names == {"a.vgic", "b.png.vgic", "b.bmp.vgic", "trip/a.vgic"}
+    assert "4 of 4 files" in capsys.readouterr().out
+    assert main(["decompress", str(tmp_path / "small"), str(tmp_path / "back")]) == 0
+    assert len(contents(tmp_path / "back")) == 4
+    assert Image.open(tmp_path / "back" / "trip" / "a.png").size == image.size
+
+
+def test_folder_goes_on_past_bad_files(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    album = tmp_path / "album"
+    album.mkdir()
+    Image.open(photo).save(album / "good.png")
+    (album / "bad.png").write_bytes(photo.read_bytes()[:100])
+    (album / "worse.jpg").write_bytes(b"nothing")
+    assert main(["compress", str(album), str(tmp_path / "small")]) == 1
+    captured = capsys.readouterr()
+    assert "1 of 3 files" in captured.out
+    assert "bad.png" in captured.err and "worse.jpg" in captured.err and "2 of 3 files" in captured.err
+    assert [path.name for path in contents(tmp_path / "small")] == ["good.vgic"]
+
+
+def test_existing_output_is_kept_unless_forced(photo: Path, packed: Path, refuse: Refuse) -> None:
+    packed.write_bytes(b"mine")
+    assert "--force" in refuse("compress", photo, packed)
+    assert main(["compress", str(photo), str(packed), "--force"]) == 0
+    assert packed.read_bytes() == codec.compress(Image.open(photo))
+
+
+def test_input_is_never_overwritten(photo: Path, refuse: Refuse) -> None:
+    assert "is the input itself" in refuse("compress", photo, photo, "--force")
+
+
+def test_bad_pictures(tmp_path: Path, photo: Path, refuse: Refuse) -> None:
+    out = tmp_path / "out.vgic"
+    assert "does not exist" in refuse("compress", tmp_path / "missing.png", out)
+    (tmp_path / "text.png").write_text("not a picture")
+    assert "not a picture" in refuse("compress", tmp_path / "text.png", out)
+    (tmp_path / "cut.png").write_bytes(photo.read_bytes()[:200])
+    assert "truncated" in refuse("compress", tmp_path / "cut.png", out)
+    (tmp_path / "empty.png").touch()
+    assert "not a picture" in refuse("compress", tmp_path / "empty.png", out)
+    Image.open(photo).convert("CMYK").save(tmp_path / "print.jpg")
+    assert "CMYK" in refuse("compress", tmp_path / "print.jpg", out)
+    Image.new("I;16", (9, 9)).save(tmp_path / "deep.png")
+    assert "8 bits" in refuse("compress", tmp_path / "deep.png", out)
+    (tmp_path / "no-pictures").mkdir()
+    assert "no file to convert" in refuse("compress", tmp_path / "no-pictures", out)
+
+
+def test_bad_files(tmp_path: Path, photo: Path, packed: Path, refuse: Refuse) -> None:
+    back, data = tmp_path / "back.png", packed.read_bytes()
+    broken = tmp_path / "broken.vgic"
+    assert "No such file" in refuse("decompress", tmp_path / "missing.vgic", back)
+    assert "photo.png: this is not a .vgic file" in refuse("decompress", photo, back)
+    broken.write_bytes(data[: len(data) // 2])
+    assert "broken.vgic: the file is truncated or altered" in refuse("decompress", broken, back)
+    assert "broken.vgic: the file is truncated or altered" in refuse("info", broken)
+    broken.write_bytes(data[:50] + bytes([data[50] ^ 1]) + data[51:])
+    assert "truncated or altered" in refuse("decompress", broken, back)
+    broken.write_bytes(codec.compress(Image.open(photo), model=FakeModel("other")))
+    assert "broken.vgic: model" in refuse("decompress", broken, back)
+    assert main(["info", str(broken)]) == 0
+
+
+def test_bad_output_names(tmp_path: Path, photo: Path, packed: Path, refuse: Refuse) -> None:
+    assert "must end in .png" in refuse("decompress", packed, tmp_path / "back.xyz")
+    assert "must end in .png" in refuse("decompress", packed, tmp_path / "back")
+    assert "Not a directory" in refuse("compress", photo, photo / "below-a-file.vgic")
+    clear = tmp_path / "clear.vgic"
+    clear.write_bytes(codec.compress(Image.new("RGBA", (4, 4))))
+    assert "JPEG cannot hold" in refuse("decompress", clear, tmp_path / "clear.jpg")
+
+
+@pytest.mark.parametrize(
+    "options", [("--quality", "0"), ("--quality", "nan"), ("--search-steps", "-1"), ("--model", "no-such")]
+)
+def test_bad_settings(photo: Path, tmp_path: Path, refuse: Refuse, options: tuple[str, str]) -> None:
+    refuse("compress", photo, tmp_path / "out.vgic", *options)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["no-such-command"],
+        ["compress", "a.png"],
+        ["compress", "a.png", "b.vgic", "--quality", "high"],
+        ["compress", "a.png", "b.vgic", "--no-such-option"],
+        ["run", "-p", "name"],
+        ["train", "--num-channels", "8"],
+    ],
+)
+def test_wrong_command_lines(arguments: list[str], refuse: Refuse) -> None:
+    assert "--help" in refuse(*arguments, status=2)
+
+
+def test_no_weights(monkeypatch: pytest.MonkeyPatch, photo: Path, packed: Path, refuse: Refuse) -> None:
+    install(monkeypatch)
+    refuse("compress", photo, photo.with_name("out.vgic"))
+    refuse("decompress", packed, photo.with_name("out.png"))
+
+
+def test_disk_is_full_half_way(photo: Path, packed: Path, refuse: Refuse) -> None:
+    """The system refuses to write past a few bytes: the half-written file must be gone."""
+    with largest_file(10):
+        assert "cannot write" in refuse("compress", photo, photo.with_name("out.vgic"))
+        assert "cannot write" in refuse("decompress", packed, photo.with_name("out.png"))
+        assert "cannot write" in refuse("compress", photo, packed, "--force")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_writing_is_refused(
+    monkeypatch: pytest.MonkeyPatch, photo: Path, packed: Path, refuse: Refuse, number: int
+) -> None:
+    """Full disk, read-only disk, folder of someone else (simulated: tests may run as root)."""
+
+    def fail(path: Path, data: bytes) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    reason = os.strerror(number)
+    assert reason in refuse("compress", photo, photo.with_name("out.vgic"))
+    assert reason in refuse("decompress", packed, photo.with_name("out.png"))
+
+
+def test_reading_is_refused(monkeypatch: pytest.MonkeyPatch, packed: Path, refuse: Refuse) -> None:
+    def fail(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: fail(path) if path == packed else read_bytes(path))
+    with monkeypatch.context() as patch:
+        patch.setattr("test_cli.contents", lambda folder: {})
+        assert "Permission denied" in refuse("decompress", packed, packed.with_suffix(".out.png"))
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_debug_shows_the_traceback(photo: Path, tmp_path: Path, place: str) -> None:
+    arguments = ["compress", str(photo), str(tmp_path / "out.vgic"), "--model", "no-such"]
+    with pytest.raises(ModelError):
+        main(["--debug", *arguments] if place == "before" else [*arguments, "--debug"])
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (MemoryError(), 1, "not enough memory"),
+        (RuntimeError("two\nlines"), 1, "unexpected RuntimeError: two lines; add --debug"),
+    ],
+)
+def test_other_ends(
+    monkeypatch: pytest.MonkeyPatch,
+    photo: Path,
+    refuse: Refuse,
+    error: BaseException,
+    status: int,
+    text: str,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(codec, "compress", fail)
+    assert text in refuse("compress", photo, photo.with_name("out.vgic"), status=status)
+
+
+def test_models_are_listed(
+    monkeypatch: pytest.MonkeyPatch, home: Path, refuse: Refuse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(paths, "WEIGHTS", home)
+    assert "no model" in refuse("models")
+    model_id = model_store.save_model(VaeGan([2, 4]), home / "tiny.safetensors", "a small one")
+    assert main(["models"]) == 0
+    out = capsys.readouterr().out
+    assert "tiny-2" in out and "tiny-4" in out and model_id.hex() in out and "a small one" in out
+
+
+def test_run_hands_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(pipeline, "run", lambda *arguments: calls.append(arguments))
+    line = "run --profile smoke -p limit 2 --parameter bits 8 --run mine --only 03 04"
+    assert main(line.split()) == 0
+    assert main(["run", "--profile", "smoke"]) == 0
+    assert calls == [
+        ("smoke", {"limit": "2", "bits": "8"}, "mine", ["03", "04"]),
+        ("smoke", {}, None, []),
+    ]
+
+
+def test_run_refuses_what_is_unknown(refuse: Refuse) -> None:
+    assert "no-such" in refuse("run", "--profile", "no-such")
+    assert "no-such" in refuse("run", "--profile", "smoke", "-p", "no-such", "1")
+
+
+def test_train_hands_everything_on(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path: Path) -> None:
+    calls = []
+    monkeypatch.setattr(training, "train", lambda *arguments: calls.append(arguments))
+    (tmp_path / "photos").mkdir()
+    for seed in range(5):
+        pixels = np.random.default_rng(seed).integers(0, 256, (70, 80, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{seed}.png")
+    (tmp_path / "mine.yaml").write_text("steps: 7\nbatch: 3\n")
+    line = "train --nested --num-channels 2,4 --set batch=5 --run mine --dataset folder"
+    files = ["--folder", str(tmp_path / "photos"), "--config", str(tmp_path / "mine.yaml")]
+    assert main([*line.split(), *files]) == 0
+    config, folder, images, validation = calls[0]
+    assert (config.steps, config.batch, config.num_channels) == (7, 5, (2, 4))
+    assert paths.training_dir("mine") in (folder, *folder.parents)
+    assert images[0].shape == (70, 80, 3) and len(validation) >= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--model", "no-such"], "no-such"),
+        (["--set", "no_such=1"], "no_such"),
+        (["--set", "steps"], "NAME=VALUE"),
+        (["--set", "steps=many"], "steps"),
+        (["--num-channels", "0"], "num_channels"),
+        (["--dataset", "no-such"], "no-such"),
+        (["--config", "missing.yaml"], "missing.yaml"),
+    ],
+)
+def test_train_refuses_what_is_unknown(refuse: Refuse, home: Path, options: list[str], text: str) -> None:
+    assert text in refuse("train", "--run", "mine", *options)
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "steps: [1", "\xff"])
+def test_train_refuses_a_file_that_is_no_configuration(
+    refuse: Refuse, home: Path, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "bad.yaml").write_bytes(text.encode("latin-1"))
+    assert "bad.yaml" in refuse("train", "--run", "mine", "--config", tmp_path / "bad.yaml")
+
+
+def test_help_is_fast_and_the_module_runs() -> None:
+    """Help must not wait for the slow libraries."""
+    code = (
+        "import sys, runpy; sys.argv = ['vgic', '--version']\n"
+        "try: runpy.run_module('vgic_lib', run_name='__main__')\n"
+        "finally: print([name for name in ('torch', 'numpy', 'PIL') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"vgic {vgic_lib.__version__}", "[]"]

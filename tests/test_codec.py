@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: MIT
+"""The codec: a round trip for any picture, and no harm from any damaged file."""
+
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from fakes import FakeModel, install
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from vgic_lib import bitstream, codec, model_store, paths
+from vgic_lib.errors import BitstreamError, ImageError, ModelError, ParameterError, VgicError
+from vgic_lib.latent_model import VaeGan
+
+MODES = ("L", "LA", "RGB", "RGBA")
+SIZES = [(1, 1), (1, 37), (37, 1), (5, 3), (14, 14), (63, 50)]  # width, height
+
+
+@pytest.fixture(scope="module", params=["fake", "vaegan"])
+def model(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FakeModel | VaeGan]:
+    """The model that the store offers as the default: the stand-in, or an untrained VAE-GAN on disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "fake":
+            install(patch, FakeModel())
+        else:
+            torch.manual_seed(0)
+            weights = tmp_path_factory.mktemp("weights")
+            patch.setattr(paths, "WEIGHTS", weights)
+            patch.setenv("VGIC_HOME", str(weights))
+            model_store.save_model(VaeGan([2, 8]), weights / "vaegan.safetensors", "untrained")
+        yield model_store.load_model(model_store.DEFAULT_MODEL)
+
+
+only_fake = pytest.mark.parametrize("model", ["fake"], indirect=True)
+
+
+def picture(mode: str, size: tuple[int, int], seed: int = 0) -> Image.Image:
+    """A smooth gradient with some noise."""
+    width, height = size
+    channels = len(mode)
+    ramp = np.linspace(0, 200, height)[:, None, None] + np.linspace(0, 40, width)[None, :, None]
+    noise = np.random.default_rng(seed).integers(0, 15, (height, width, channels))
+    pixels = (ramp + noise).astype(np.uint8)
+    return Image.fromarray(pixels[..., 0] if channels == 1 else pixels, mode)
+
+
+def with_checksum(data: bytes) -> bytes:
+    return data[:-4] + zlib.crc32(data[:-4]).to_bytes(4)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("size", SIZES)
+def test_decoder_shows_what_the_encoder_saw(model, mode: str, size: tuple[int, int]) -> None:
+    image = picture(mode, size)
+    data, reconstruction = codec.encode(image)
+    decoded = codec.decompress(data)
+    assert (decoded.mode, decoded.size) == (mode, size)
+    np.testing.assert_array_equal(decoded, reconstruction)
+    if "A" in mode:
+        np.testing.assert_array_equal(decoded.getchannel("A"), image.getchannel("A"))
+
+
+@given(
+    width=st.integers(1, 30),
+    height=st.integers(1, 30),
+    mode=st.sampled_from(MODES),
+    quality=st.floats(1, 100),
+)
+def test_any_size_mode_and_quality(model, width: int, height: int, mode: str, quality: float) -> None:
+    data, reconstruction = codec.encode(picture(mode, (width, height)), quality=quality)
+    np.testing.assert_array_equal(codec.decompress(data), reconstruction)
+
+
+@only_fake
+def test_a_flat_picture_comes_back_as_it_was(model) -> None:
+    """Colours keep their order and scale; gray stays gray."""
+    for mode, colour in (("RGB", (200, 100, 0)), ("L", 77), ("RGBA", (1, 2, 3, 4)), ("LA", (9, 8))):
+        image = Image.new(mode, (9, 7), colour)
+        decoded = codec.decompress(codec.compress(image, quality=100))
+        np.testing.assert_array_equal(decoded, image)
+
+
+def test_orientation_is_applied(model) -> None:
+    image = picture("RGB", (12, 5))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 90 degrees to look at it
+    image.info["exif"] = exif.tobytes()
+    image.getexif()[0x0112] = 6
+    decoded = codec.decompress(codec.compress(image))
+    upright = picture("RGB", (12, 5)).transpose(Image.Transpose.ROTATE_270)
+    np.testing.assert_array_equal(decoded, codec.encode(upright).reconstruction)
+
+
+@only_fake
+def test_higher_quality_is_larger_and_closer(model) -> None:
+    image = picture("RGB", (64, 64))
+    encoded = [codec.encode(image, quality=quality) for quality in (1, 50, 100)]
+    errors = [np.abs(np.subtract(image, e.reconstruction, dtype=float)).mean() for e in encoded]
+    assert len(encoded[0].data) < len(encoded[1].data) < len(encoded[2].data)
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_setting_replaces_quality(model) -> None:
+    image = picture("RGB", (20, 20))
+    assert codec.compress(image, setting=model.setting(1)) == codec.compress(image, quality=1)
+
+
+def test_model_by_name_or_object(model) -> None:
+    image = picture("RGB", (20, 20))
+    assert (
+        codec.compress(image, model=model.name) == codec.compress(image, model=model) == codec.compress(image)
+    )
+
+
+def test_compression_is_repeatable_and_leaves_the_picture_alone(model) -> None:
+    image = picture("RGBA", (30, 20))
+    before = image.tobytes()
+    assert codec.compress(image) == codec.compress(image)
+    assert image.tobytes() == before
+
+
+def test_info_adds_up(model) -> None:
+    data = codec.compress(picture("LA", (178, 218)), quality=50)
+    facts = codec.info(data)
+    assert (facts.width, facts.height, facts.mode, facts.model) == (178, 218, "LA", model.name)
+    assert facts.model_id == model.model_id.hex()
+    assert facts.setting == f"num_channels={model.setting(50).num_channels}, bits=6"
+    assert facts.file_bytes == len(data) == facts.latent_bytes + facts.alpha_bytes + facts.overhead_bytes
+    assert facts.overhead_bytes <= 24 and facts.alpha_bytes > 0
+    assert facts.bpp == pytest.approx(8 * len(data) / (178 * 218))
+    assert facts.compression_ratio == pytest.approx(24 / facts.bpp)
+
+
+def test_file_of_another_model(model) -> None:
+    data = codec.compress(picture("RGB", (8, 8)), model=FakeModel("other"))
+    with pytest.raises(ModelError):
+        codec.decompress(data)
+    facts = codec.info(data)
+    assert (facts.model, facts.setting) == ("not installed", str(3 * 256 + 6))
+
+
+@pytest.mark.parametrize("quality", [0, 101, -5, float("nan"), float("inf")])
+def test_impossible_quality(model, quality: float) -> None:
+    with pytest.raises(ParameterError):
+        codec.compress(picture("RGB", (8, 8)), quality=quality)
+
+
+def test_searched_latents_survive(model) -> None:
+    data, reconstruction = codec.encode(picture("RGB", (30, 22)), search_steps=3)
+    np.testing.assert_array_equal(codec.decompress(data), reconstruction)
+
+
+def test_negative_search_steps(model) -> None:
+    with pytest.raises(ParameterError):
+        codec.compress(picture("RGB", (8, 8)), search_steps=-1)
+
+
+def test_unknown_model(model) -> None:
+    with pytest.raises(ModelError):
+        codec.compress(picture("RGB", (8, 8)), model="no-such-model")
+
+
+@only_fake
+def test_side_beyond_the_container(model) -> None:
+    with pytest.raises(ImageError, match="65535"):
+        codec.compress(Image.new("L", (65536, 1)))
+
+
+def test_wrong_number_of_sections(model) -> None:
+    header, sections = bitstream.unpack(codec.compress(picture("RGBA", (8, 8))))
+    with pytest.raises(BitstreamError):
+        codec.decompress(bitstream.pack(header, sections[1:]))
+    with pytest.raises(BitstreamError):
+        codec.decompress(bitstream.pack(header, [*sections, b""]))
+
+
+def test_decoding_does_not_track_gradients(model) -> None:
+    grad_enabled = torch.is_grad_enabled()
+    codec.decompress(codec.compress(picture("RGB", (8, 8))))
+    assert torch.is_grad_enabled() == grad_enabled
+
+
+def mutations(originals: list[bytes], count: int, seed: int) -> Iterator[bytes]:
+    """`count` damaged files: half with a wrong checksum, half with it made right again."""
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        data = bytearray(originals[rng.integers(len(originals))])
+        other = originals[rng.integers(len(originals))]
+        kind = number // 2 % 5
+        if kind == 0:  # bit flips
+            for _ in range(rng.integers(1, 9)):
+                data[rng.integers(len(data))] ^= 1 << rng.integers(8)
+        elif kind == 1:  # cut short
+            del data[rng.integers(len(data)) :]
+        elif kind == 2:  # the front of one file, the back of another
+            data[rng.integers(len(data)) :] = other[rng.integers(len(other)) :]
+        elif kind == 3:  # noise inside or behind a right header
+            start = rng.integers(4, len(data))
+            data[start:] = rng.bytes(rng.integers(0, 200))
+        else:  # wild header, where sizes and operating points live
+            data[5:19] = rng.bytes(14)
+            data[6:10] = other[6:10]
+        yield with_checksum(bytes(data)) if number % 2 else bytes(data)
+
+
+def fuzz(originals: list[bytes], count: int, seed: int = 0) -> int:
+    """Decode damaged files; returns how many of them decoded to a picture."""
+    decoded = 0
+    for data in mutations(originals, count, seed):
+        try:
+            image = codec.decompress(data)
+        except VgicError as error:
+            assert "\n" not in str(error)
+            continue
+        assert image.mode in MODES and image.width * image.height <= bitstream.MAX_PIXELS
+        decoded += 1
+    return decoded
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_thousand_damaged_files(model, seed: int) -> None:
+    originals = [codec.compress(picture(mode, size)) for mode in MODES for size in ((1, 1), (23, 17))]
+    assert 0 < fuzz(originals, 1000, seed) < 500  # the checksum stops half, the inner checks many more
+
+
+def test_a_forged_size_costs_nothing(model) -> None:
+    """A tiny file that claims the largest picture is refused before any large allocation."""
+    header, sections = bitstream.unpack(codec.compress(picture("RGB", (8, 8))))
+    forged = bitstream.Header(header.model_id, header.setting, 65535, 1024)
+    with pytest.raises(BitstreamError, match="too short"):
+        codec.decompress(bitstream.pack(forged, sections))

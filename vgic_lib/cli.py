@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+"""The `vgic` command: reads the command line, calls the library, prints one line for each error.
+
+Exit status: 0 done, 1 an error, 2 a wrong command line, 130 interrupted. What is slow to import is
+imported by the command that needs it.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from vgic_lib import __version__
+from vgic_lib.errors import BitstreamError, ModelError, ParameterError, VgicError
+
+if TYPE_CHECKING:
+    from vgic_lib.conversion import Conversion
+
+
+class _Parser(argparse.ArgumentParser):
+    """Prints a wrong command line's error as one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"vgic: error: {message}; see '{self.prog} --help'\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line `arguments` (those of the process if None); returns the exit status."""
+    options = build_parser().parse_args(arguments)
+    try:
+        options.command(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _complain("interrupted; run the same command again to go on", 130)
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        sys.stdout = open(os.devnull, "w")
+        return 1
+    except Exception as error:
+        if "debug" in options:
+            raise
+        return _complain(_one_line(error), 1)
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    debug = argparse.ArgumentParser(add_help=False)
+    debug.add_argument(
+        "--debug", action="store_true", default=argparse.SUPPRESS, help="show where an error came from"
+    )
+    parser = _Parser(prog="vgic", description="Variational generative image compression.", parents=[debug])
+    parser.add_argument("--version", action="version", version=f"vgic {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        child = commands.add_parser(name, help=text, description=text, parents=[debug])
+        child.set_defaults(command=command)
+        return child
+
+    compress = add("compress", _compress, "compress a photograph, or a folder of them, to .vgic")
+    _add_paths(compress)
+    compress.add_argument("--model", metavar="NAME", help="name or weights file; 'vgic models' lists them")
+    compress.add_argument("--quality", type=float, default=50, metavar="Q", help="1 to 100 (default: 50)")
+    compress.add_argument(
+        "--search-steps", type=int, default=0, metavar="N", help="steps of latent search (default: 0)"
+    )
+    _add_paths(add("decompress", _decompress, "turn a .vgic file, or a folder of them, into pictures"))
+    add("info", _info, "show what is in a .vgic file").add_argument("input", metavar="FILE")
+    add("models", _models, "list the models that are installed")
+    _add_train_options(add("train", _train, "train a model; an interrupted run goes on"))
+    _add_run_options(add("run", _run, "run the notebooks; finished ones are skipped"))
+    return parser
+
+
+def _add_paths(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", metavar="IN", help="file or folder")
+    parser.add_argument("output", metavar="OUT", help="file or folder")
+    parser.add_argument("--force", action="store_true", help="replace existing files")
+
+
+def _add_train_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="vaegan", help="kind of model (default: vaegan)")
+    parser.add_argument(
+        "--num-channels", metavar="N", help="latent channels, such as 8, or 2,4,8 with --nested"
+    )
+    parser.add_argument("--nested", action="store_true", help="one network for all channel counts")
+    parser.add_argument("--config", metavar="FILE", help="YAML file of settings")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="one setting; may be repeated"
+    )
+    parser.add_argument("--dataset", default="embedded", help="photographs to train on (default: embedded)")
+    parser.add_argument("--folder", default="", help="where they are, with --dataset folder")
+    parser.add_argument("--run", required=True, metavar="NAME", help="name of the run")
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", required=True, metavar="NAME", help="smoke, default or paper")
+    parser.add_argument(
+        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
+        help="a notebook parameter; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--run", metavar="NAME", help="name of the run (default: the profile's)")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NUMBER", help="only these notebooks")
+
+
+def _compress(options: argparse.Namespace) -> None:
+    from vgic_lib import conversion, model_store
+
+    model = model_store.load_model(options.model or model_store.DEFAULT_MODEL)
+    setting = model.setting(options.quality)
+    _convert(options, conversion.compression(model, setting, options.search_steps))
+
+
+def _decompress(options: argparse.Namespace) -> None:
+    from vgic_lib import conversion
+
+    _convert(options, conversion.decompression())
+
+
+def _convert(options: argparse.Namespace, chosen: "Conversion") -> None:
+    from vgic_lib import conversion
+
+    summary = conversion.run(chosen, Path(options.input), Path(options.output), options.force)
+    print(f"{options.input} -> {options.output}: {summary.text}")
+    for error in summary.errors:
+        _complain(error, 1)
+    if summary.errors:
+        raise VgicError(f"{len(summary.errors)} of {summary.count} files failed; they are listed above")
+
+
+def _info(options: argparse.Namespace) -> None:
+    from dataclasses import asdict
+
+    from vgic_lib import codec
+    from vgic_lib.files import read_bytes
+
+    try:
+        facts = asdict(codec.info(read_bytes(options.input)))
+    except BitstreamError as error:
+        raise BitstreamError(f"{options.input}: {error}") from error
+    for name, value in facts.items():
+        print(f"{name.replace('_', ' '):<18} {f'{value:.4g}' if isinstance(value, float) else value}")
+
+
+def _models(options: argparse.Namespace) -> None:
+    from vgic_lib import model_store
+
+    cards = model_store.list_models()
+    if not cards:
+        raise ModelError("no model is installed; train one with 'vgic train'")
+    for card in cards:
+        print(f"{card.name:<12} {card.model_id.hex()}  {card.parameters:>9,} parameters  {card.description}")
+
+
+def _train(options: argparse.Namespace) -> None:
+    from vgic_lib import data, training_run
+    from vgic_lib.config import PRESETS, TrainingConfig, load_config
+
+    values = _training_settings(options)
+    config = load_config(TrainingConfig, values, PRESETS["nested" if options.nested else "published"])
+    photographs = data.prepare(options.dataset, folder=options.folder).photographs
+    print(f"weights: {training_run.train_model(config, options.run, photographs)}")
+
+
+def _training_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Settings from the configuration file, replaced by those of the command line."""
+    import yaml
+
+    from vgic_lib.files import read_bytes
+
+    values = {"model": options.model}
+    if options.config:
+        try:
+            values |= yaml.safe_load(read_bytes(options.config)) or {}
+        except (yaml.YAMLError, TypeError, ValueError) as error:
+            raise ParameterError(f"{options.config} is not YAML with one 'name: value' a line") from error
+    for word in options.set:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise ParameterError(f"--set {word}: write it as NAME=VALUE")
+        values[name] = value
+    return values | ({"num_channels": options.num_channels} if options.num_channels else {})
+
+
+def _run(options: argparse.Namespace) -> None:
+    from vgic_lib import pipeline
+
+    pipeline.run(options.profile, dict(options.parameter), options.run, options.only)
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, VgicError):
+        return text
+    if isinstance(error, OSError):
+        where = error.filename or "the output"
+        return f"cannot use {where}: {error.strerror}; check its name, permissions and the free space"
+    if isinstance(error, MemoryError):
+        return "not enough memory; try a smaller picture"
+    return f"unexpected {type(error).__name__}: {text}; add --debug to see where it came from"
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"vgic: error: {message}", file=sys.stderr)
+    return status
