@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""What a run of the workbook did: its manifest, rewritten after every step."""
+
+import dataclasses
+import json
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from vgic_lib import files, paths
+
+PACKAGES = (
+    "vgic",
+    "torch",
+    "numpy",
+    "pillow",
+    "pillow-jxl-plugin",
+    "scikit-image",
+    "constriction",
+    "papermill",
+)
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One notebook of a run."""
+
+    name: str
+    key: str  # hash of everything that the result depends on
+    parameters: dict[str, Any]
+    status: str = "pending"  # pending, running, done, failed or interrupted
+    started: str = ""  # UTC, ISO 8601; the first attempt, where an interrupted one was resumed
+    ended: str = ""
+    time_s: float = 0.0  # of the last attempt
+    files: tuple[str, ...] = ()  # written by the step, relative to the project folder
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where a run was made."""
+
+    commit: str  # of the project, with "-dirty" for uncommitted changes; empty outside a git checkout
+    versions: dict[str, str]
+    device: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A run and its steps."""
+
+    run: str
+    profile: str
+    description: str
+    overrides: dict[str, Any]  # parameters given on the command line
+    environment: Environment
+    seeds: dict[str, int]  # by notebook
+    steps: tuple[StepRecord, ...]
+
+    def step(self, name: str) -> StepRecord:
+        """Record of the notebook `name`. Raises KeyError."""
+        return {step.name: step for step in self.steps}[name]
+
+    def with_step(self, record: StepRecord) -> "Manifest":
+        """Copy of the manifest with one record replaced."""
+        steps = tuple(record if step.name == record.name else step for step in self.steps)
+        return dataclasses.replace(self, steps=steps)
+
+
+def manifest_path(run: str) -> Path:
+    """File of a run's manifest."""
+    return paths.run_dir(run) / "manifest.json"
+
+
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """Write a manifest as JSON. Raises StorageError."""
+    files.write_text(path, json.dumps(dataclasses.asdict(manifest), indent=1) + "\n")
+
+
+def read_manifest(run: str) -> Manifest | None:
+    """Manifest of a run; None if it has none, or one that an older version wrote."""
+    try:
+        values = json.loads(manifest_path(run).read_text())
+        steps = tuple(StepRecord(**{**step, "files": tuple(step["files"])}) for step in values.pop("steps"))
+        return Manifest(**{**values, "environment": Environment(**values["environment"]), "steps": steps})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def describe_environment() -> Environment:
+    """Commit, package versions and device of this process."""
+    import torch  # takes seconds, and a run that has nothing to do needs none
+
+    versions = {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES}
+    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else f"cpu, {os.cpu_count()} cores"
+    return Environment(commit(), versions, f"{device}, {platform.system()} {platform.machine()}")
+
+
+def commit() -> str:
+    """Commit of the project's code, with "-dirty" for uncommitted changes; empty if there is none."""
+    folder = Path(__file__).resolve().parents[1]
+    if not (folder / ".git").exists():
+        return ""
+    try:
+        name = _git(folder, "rev-parse", "--short=12", "HEAD")
+        return name + ("-dirty" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
