@@ -40,3 +40,7 @@ def pytest_collection_modifyitems(items):
     """Start the slow files first, so that two workers end at about the same time."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--regen-golden", action="store_true", help="write tests/golden anew")

@@ -7,6 +7,7 @@
 Both directions end in `_picture`, so the encoder knows exactly what a decoder will show.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -70,6 +71,7 @@ def encode(
     quality: float = 50,
     search_steps: int = 0,
     setting: Setting | None = None,
+    report: Callable[[object], object] | None = None,
 ) -> Encoded:
     """Compress `image` and reconstruct it as a decoder will.
 
@@ -79,6 +81,7 @@ def encode(
         quality: 1 to 100; more is larger and closer to the original.
         search_steps: gradient steps that improve the latents of this picture; 0 for none.
         setting: operating point of the model, instead of `quality`.
+        report: called after each search step with its TracePoint.
 
     Raises:
         ImageError: the picture is of an unsupported kind or too large.
@@ -99,7 +102,7 @@ def encode(
         layout=_LAYOUTS[image.mode],
     )
     alpha = np.asarray(image.getchannel("A")) if Layout.ALPHA in header.layout else None
-    latents_hat = _best_latents(model, to_tensor(image), setting, search_steps)
+    latents_hat = _best_latents(model, to_tensor(image), setting, search_steps, report)
     sections = model.encode(latents_hat, setting)
     if alpha is not None:
         sections = [*sections, bitstream.pack_alpha(alpha)]
@@ -161,13 +164,17 @@ def _describe(header: Header) -> tuple[str, str]:
 
 
 def _best_latents(
-    model: VaeGan, x: torch.Tensor, setting: Setting, search_steps: int
+    model: VaeGan,
+    x: torch.Tensor,
+    setting: Setting,
+    search_steps: int,
+    report: Callable[[object], object] | None,
 ) -> tuple[torch.Tensor, ...]:
     """Rounded latents of x (1, 3, H, W) in [0, 1]: the encoder's, or those a search found."""
     if search_steps:
         from vgic_lib.latent_search import SearchConfig, search  # a decoder never needs it
 
-        return search(model, x, setting, SearchConfig(steps=search_steps)).latents
+        return search(model, x, setting, SearchConfig(steps=search_steps), report).latents
     with torch.no_grad():
         return model.quantise(model.analysis(x, setting), setting).latents
 

@@ -69,6 +69,12 @@ class TrainingConfig:
             )
             >= 1,
             "steps must not be negative": self.steps >= 0,
+            "learning_rate must be above 0": self.learning_rate > 0,
+            "beta1, beta2 and ema_decay must lie in 0..1, 1 excluded": all(
+                0 <= value < 1 for value in (self.beta1, self.beta2, self.ema_decay)
+            ),
+            "initialisation klt serves up to 32 channels": self.initialisation != "klt"
+            or max(self.num_channels, default=0) <= 32,
         }
         for message, passed in checks.items():
             if not passed:
@@ -79,7 +85,7 @@ PRESETS = {
     "published": TrainingConfig(),
     "nested": TrainingConfig(
         num_channels=(2, 4, 8, 16, 28), bits=(4, 6, 8), initialisation="klt", distortion="psnr",
-        adversarial_from=1.0, crop_height=98, crop_width=98, batch=8, steps=2600,
+        adversarial_from=1.0, crop_height=98, crop_width=98, batch=8, steps=2100,
         learning_rate=8e-4, beta1=0.9, warmup_steps=100, schedule="cosine", ema_decay=0.998, clip_norm=1.0,
     ),
 }  # fmt: skip
@@ -105,9 +111,7 @@ def load_config(kind: type[T], values: Mapping[str, Any], base: T | None = None)
 def _convert(name: str, value: object, hint: Any) -> Any:  # noqa: ANN401 - any field type
     if isinstance(value, str) and hint is not str:
         literal = get_origin(hint) is Literal
-        value = (
-            value if literal else yaml.safe_load(value.strip("()") if get_origin(hint) is tuple else value)
-        )
+        value = value if literal else _parse(name, value.strip("()") if get_origin(hint) is tuple else value)
     if get_origin(hint) is tuple:
         items = (
             value.split(",")
@@ -133,3 +137,12 @@ def _convert(name: str, value: object, hint: Any) -> Any:  # noqa: ANN401 - any 
     if type(value) is not hint:
         raise ParameterError(f"setting {name!r} must be of type {hint.__name__}, not {value!r}")
     return value
+
+
+def _parse(name: str, text: str) -> object:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ParameterError(
+            f"setting {name!r}: cannot read {text!r}; check its brackets and quotes"
+        ) from error

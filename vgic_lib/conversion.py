@@ -4,6 +4,7 @@
 import io
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from vgic_lib.errors import (
 from vgic_lib.files import read_bytes, write_bytes
 from vgic_lib.images import read_image
 from vgic_lib.latent_model import Setting, VaeGan
-from vgic_lib.progress import progress
+from vgic_lib.progress import counted, progress
 
 ENDING = ".vgic"
 
@@ -58,7 +59,10 @@ def compression(model: VaeGan, setting: Setting, search_steps: int = 0) -> Conve
 
     def convert(source: Path, target: Path) -> str:
         image = read_image(source)
-        data = codec.compress(image, model=model, setting=setting, search_steps=search_steps)
+        with counted("latent search", search_steps + 1) if search_steps else nullcontext() as report:
+            data = codec.encode(
+                image, model=model, setting=setting, search_steps=search_steps, report=report
+            ).data
         write_bytes(target, data)
         pixels = image.width * image.height
         return f"{len(data)} bytes, {8 * len(data) / pixels:.3f} bpp, {3 * pixels / len(data):.1f} : 1"

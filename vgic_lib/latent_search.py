@@ -18,6 +18,8 @@ from torch import Tensor
 from vgic_lib.errors import ParameterError
 from vgic_lib.latent_model import Quantised, Setting
 
+NOISE = 0.2  # width of the random start, as a fraction of the latent's range: wider ones get stuck
+
 Relaxation = Callable[[Tensor, float, torch.Generator], Tensor]
 
 
@@ -80,7 +82,7 @@ class SearchConfig:
     steps: int = 100
     relaxation: str = "straight-through"  # a key of RELAXATIONS
     start: str = "encoder"  # or "noise", as in 2020
-    learning_rate: float = 0.005  # Adam; fraction of the latent's range
+    learning_rate: float = 0.015  # Adam, falling like a cosine; fraction of the latent's range
     doubling_gain_db: float = 3.0  # PSNR that twice the bits must buy; 0: distortion alone, as in 2020
     check_every: int = 5  # steps between checks of the rounded latent, where the relaxation does not round
     polish: float = 0.2  # last fraction of the steps, straight-through whatever the relaxation
@@ -157,7 +159,8 @@ def search(
     random = torch.Generator().manual_seed(config.seed)
     final = continuous if config.relaxation == "continuous" else straight_through
     latents = _start(model, x, setting, config, random)
-    optimizer = torch.optim.Adam(latents, lr=config.learning_rate * model.latent_range(setting))
+    rate = config.learning_rate * model.latent_range(setting)
+    optimizer = torch.optim.Adam(latents)
     begun, best, trace = time.monotonic(), None, []
 
     def candidate(relaxation: Relaxation, progress: float) -> _Candidate:
@@ -176,6 +179,7 @@ def search(
         if relaxation is final:
             best = _better(best, relaxed, x, config)
         if not last:
+            optimizer.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * progress))
             optimizer.zero_grad()
             objective_db(relaxed.x_hat, x, relaxed.bits, config.doubling_gain_db).backward()
             optimizer.step()
@@ -196,7 +200,7 @@ def _start(
             latents = model.analysis(x, setting)
     else:
         shape = model.latent_shape(setting, tuple(x.shape[2:]))
-        latents = (torch.rand(shape, generator=random) * model.latent_range(setting),)
+        latents = ((0.5 + NOISE * (torch.rand(shape, generator=random) - 0.5)) * model.latent_range(setting),)
     return tuple(k.detach().clone().requires_grad_() for k in latents)
 
 

@@ -70,7 +70,7 @@ def distortion(x_hat: Tensor, x: Tensor, kind: str) -> Tensor:
 
 def _latents(networks: Networks, x: Tensor, config: TrainingConfig) -> Tensor:
     """Encode; with several channel counts or bit depths, draw one for each sample."""
-    y = networks.encoder(x)
+    y = networks.encoder(x).float()  # bfloat16 would blur 8-bit rounding
     if config.bits:
         choice = torch.tensor(config.bits)[torch.randint(len(config.bits), (len(x), 1, 1, 1))]
         y = quantise_straight_through(y, choice.to(y.device))

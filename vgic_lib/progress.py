@@ -3,7 +3,8 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from tqdm.std import tqdm
@@ -14,7 +15,7 @@ T = TypeVar("T")
 def progress(items: Iterable[T], label: str, total: int | None = None, initial: int = 0) -> Iterator[T]:
     """Iterate over `items` and show how far it got.
 
-    A terminal gets a live bar; a notebook or a log file gets a line every ten seconds.
+    A terminal gets a live bar; a notebook or a log file is told every ten seconds.
 
     Args:
         items: what to iterate over.
@@ -22,10 +23,22 @@ def progress(items: Iterable[T], label: str, total: int | None = None, initial: 
         total: number of items, where `items` does not know it.
         initial: items already done by an earlier, interrupted run.
     """
+    yield from _bar(label, items, total, initial)
+
+
+@contextmanager
+def counted(label: str, total: int) -> Iterator[Callable[[object], None]]:
+    """Yield a function that counts one of `total` steps at each call, for work that reports its steps."""
+    with _bar(label, None, total) as bar:
+        yield lambda _: bar.update()
+
+
+def _bar(label: str, items: Iterable | None, total: int | None, initial: int = 0) -> tqdm:
     live = sys.stderr.isatty()
     quiet = os.environ.get("VGIC_PROGRESS") == "0"
-    yield from tqdm(
+    interval_s = 0.2 if live else 10.0
+    return tqdm(
         items, desc=label, total=total, initial=initial, file=sys.stderr if live else sys.stdout,
-        mininterval=0.2 if live else 10.0, maxinterval=0.2 if live else 10.0, miniters=1,
-        ascii=not live, dynamic_ncols=live, disable=quiet, leave=True,
+        mininterval=interval_s, maxinterval=interval_s, miniters=1,
+        ascii=not live, dynamic_ncols=live, disable=quiet, leave=items is not None,
     )  # fmt: skip

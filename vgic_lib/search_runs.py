@@ -16,7 +16,7 @@ from vgic_lib.latent_search import RELAXATIONS, SearchConfig, search
 from vgic_lib.progress import progress
 from vgic_lib.results import Picture
 
-FROM_NOISE = "from-noise"
+FROM_NOISE, AS_2020 = "from-noise", "2020"
 KEY = ["image", "model", "model_id", "method", "num_channels", "bits", "steps", "doubling_gain_db"]
 
 
@@ -37,7 +37,8 @@ def run(
         model: frozen.
         settings: its operating points.
         pictures: RGB.
-        methods: names of relaxations, or "from-noise": straight-through without the encoder.
+        methods: names of relaxations; "from-noise": straight-through without the encoder; "2020": as
+            there, from noise, without rounding, for distortion alone.
         path: of the traces.
         steps: of each search.
         doubling_gain_db: see SearchConfig.
@@ -77,7 +78,8 @@ def gains(traces: pd.DataFrame, doubling_gain_db: float) -> pd.DataFrame:
         another method tells it.
     """
     point = ["image", "num_channels", "bits"]
-    encoder = traces[(traces["step"] == 0) & (traces["method"] != FROM_NOISE)].groupby(point).first()
+    by_encoder = ~traces["method"].isin([FROM_NOISE, AS_2020])
+    encoder = traces[(traces["step"] == 0) & by_encoder].groupby(point).first()
     last = traces.groupby([*point, "method"], sort=False).last().reset_index()
     start = encoder.reindex(pd.MultiIndex.from_frame(last[point]))
     last["psnr_gain_db"] = last["psnr_db"].to_numpy() - start["psnr_db"].to_numpy()
@@ -91,9 +93,11 @@ def gains(traces: pd.DataFrame, doubling_gain_db: float) -> pd.DataFrame:
 def _config(method: str, steps: int, doubling_gain_db: float) -> SearchConfig:
     if method == FROM_NOISE:
         return SearchConfig(steps, start="noise", learning_rate=0.03, doubling_gain_db=doubling_gain_db)
+    if method == AS_2020:
+        return SearchConfig(steps, "continuous", start="noise", learning_rate=0.03, doubling_gain_db=0)
     if method not in RELAXATIONS:
         raise ParameterError(
-            f"unknown method {method!r}; choose from {', '.join([FROM_NOISE, *RELAXATIONS])}"
+            f"unknown method {method!r}; choose from {', '.join([*RELAXATIONS, FROM_NOISE, AS_2020])}"
         )
     return SearchConfig(steps, method, doubling_gain_db=doubling_gain_db)
 

@@ -8,7 +8,7 @@ run that was killed and resumed does exactly what an uninterrupted one does.
 import csv
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -69,13 +69,9 @@ class Trainer:
                 for n in (encoder, generator, discriminator)
             )
         )
-        betas = (config.beta1, config.beta2)
         codec = [*self.networks.encoder.parameters(), *self.networks.generator.parameters()]
         self.optimizers = Optimizers(
-            torch.optim.Adam(codec, config.learning_rate, betas),
-            torch.optim.Adam(self.networks.discriminator.parameters(), config.learning_rate, betas)
-            if adversarial
-            else None,
+            self._adam(codec), self._adam(self.networks.discriminator.parameters()) if adversarial else None
         )
         self.average = [p.detach().clone() for p in codec] if config.ema_decay else None
         self.step, self.elapsed_s, self.metrics = 0, 0.0, []
@@ -83,6 +79,10 @@ class Trainer:
         if config.compile:
             for network in (self.networks.encoder, self.networks.generator):
                 network.compile()
+
+    def _adam(self, parameters: Iterable[Tensor]) -> torch.optim.Adam:
+        config = self.config
+        return torch.optim.Adam(parameters, config.learning_rate, (config.beta1, config.beta2), fused=True)
 
     def _initialise(self, encoder: Encoder, generator: Generator) -> None:
         if self.config.initialisation == "klt":

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""Files written once must decode for ever, to the same symbols; to change them is a new format version.
+
+`pytest tests/test_golden.py --regen-golden` writes them anew (with new weights, say).
+"""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import skimage
+from conftest import PROJECT
+from PIL import Image
+
+from vgic_lib import bitstream, codec
+from vgic_lib.latent_model import Setting
+from vgic_lib.model_store import find_model, load_model
+
+FOLDER = PROJECT / "tests" / "golden"
+CASES = {
+    "rgb-n2-b4": ("RGB", (90, 66), Setting(2, 4)),
+    "rgb-n8-b6": ("RGB", (63, 50), Setting(8, 6)),
+    "rgb-n28-b8": ("RGB", (1, 1), Setting(28, 8)),
+    "gray-n4-b8": ("L", (40, 31), Setting(4, 8)),
+    "rgba-n16-b4": ("RGBA", (33, 47), Setting(16, 4)),
+}
+TOLERANCE = 2  # levels: pixels come from floating-point convolutions, symbols do not
+
+
+def original(mode, size):
+    image = Image.fromarray(skimage.data.astronaut()).crop((150, 50, 150 + size[0], 50 + size[1]))
+    if mode == "RGBA":
+        image.putalpha(Image.linear_gradient("L").resize(size))
+        return image
+    return image.convert(mode)
+
+
+def symbols_digest(data):
+    header, sections = bitstream.unpack(data)
+    model = find_model(header.model_id.to_bytes(4))
+    setting = model.from_code(header.setting)
+    sections = sections[: len(sections) - (bitstream.Layout.ALPHA in header.layout)]
+    (k,) = model.decode(sections, setting, (header.height, header.width))
+    return hashlib.sha256(k.numpy().astype(np.uint8).tobytes()).hexdigest()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def regenerate(request):
+    if request.config.getoption("--regen-golden"):
+        digests = {}
+        for name, (mode, size, setting) in CASES.items():
+            data, picture = codec.encode(original(mode, size), model=load_model("vaegan"), setting=setting)
+            (FOLDER / f"{name}.vgic").write_bytes(data)
+            picture.save(FOLDER / f"{name}.png")
+            digests[name] = symbols_digest(data)
+        (FOLDER / "symbols.json").write_text(json.dumps(digests, indent=1) + "\n")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_symbols_are_the_same_for_ever(name):
+    expected = json.loads((FOLDER / "symbols.json").read_text())[name]
+    assert symbols_digest((FOLDER / f"{name}.vgic").read_bytes()) == expected
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_picture_is_the_same_to_within_rounding(name):
+    picture = codec.decompress((FOLDER / f"{name}.vgic").read_bytes())
+    expected = Image.open(FOLDER / f"{name}.png")
+    assert (picture.mode, picture.size) == (expected.mode, expected.size) == CASES[name][:2]
+    assert np.abs(np.subtract(picture, expected, dtype=float)).max() <= TOLERANCE
