@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""Figures: every one is drawn from small data, saved with its rows, and looks the same each time."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from vgic_lib import figures, side_by_side
+from vgic_lib.data import Photograph
+from vgic_lib.results import original_path, reconstruction_path
+
+
+def texts(figure: Figure) -> list[str]:
+    """Every word in a figure."""
+    return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
+
+
+@pytest.fixture
+def points() -> pd.DataFrame:
+    lines = [("JPEG", "jpeg", 0, 0, 0, bpp, 22 + 4 * np.log2(bpp)) for bpp in (0.2, 0.5, 1.0, 2.0)]
+    lines += [("VAE-GAN, 4 bits", f"vaegan-{n}", n, 4, 0, 0.1 * n, 19.0 + n) for n in (2, 8, 16)]
+    names = ["curve", "codec", "num_channels", "bits", "search_steps", "bpp", "psnr_db"]
+    return pd.DataFrame(lines, columns=names).assign(ssim=np.linspace(0.5, 0.9, len(lines)))
+
+
+@pytest.fixture
+def traces() -> pd.DataFrame:
+    lines = [
+        (image, "vaegan-8", method, 8, bits, step, step / 10, 20 + bits / 4 + step / 50, 1 - step / 1000)
+        for image in "ab" for method in ("gumbel", "noise") for bits in (4, 6) for step in range(0, 101, 10)
+    ]  # fmt: skip
+    names = "image,model,method,num_channels,bits,step,time_s,psnr_db,bpp_estimated"
+    return pd.DataFrame(lines, columns=names.split(","))
+
+
+@pytest.fixture
+def training() -> pd.DataFrame:
+    steps = np.arange(0, 400, 20)
+    metrics = pd.DataFrame({"step": steps, "distortion": np.exp(-steps / 100)})
+    metrics["generator_loss"] = np.where(steps < 200, np.nan, 1.0)
+    metrics["validation_psnr_db_28"] = np.where(steps % 100, np.nan, 25 + steps / 100)
+    metrics["validation_psnr_db_4"] = np.where(steps % 100, np.nan, 21 + steps / 100)
+    metrics["validation_psnr_db_2"] = np.nan
+    return metrics
+
+
+def test_saved_figures_are_opaque_reproducible_and_carry_their_rows(
+    points: pd.DataFrame, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        path = figures.save_figure(figures.rate_distortion(points), tmp_path / name / "rd", points)
+        assert path == tmp_path / name / "rd.png"
+    for suffix in (".png", ".pdf", ".csv"):
+        first, second = ((tmp_path / name / f"rd{suffix}").read_bytes() for name in ("one", "two"))
+        assert first == second and first
+    assert pd.read_csv(tmp_path / "one/rd.csv")["psnr_db"].tolist() == pytest.approx(
+        points["psnr_db"].tolist(), rel=1e-5
+    )
+    with Image.open(tmp_path / "one/rd.png") as image:
+        assert image.convert("RGBA").getpixel((1, 1)) == (255, 255, 255, 255)
+
+
+def test_rate_distortion_shows_every_curve_and_names_the_channels(points: pd.DataFrame) -> None:
+    figure = figures.rate_distortion(points)
+    words = texts(figure)
+    assert {"JPEG", "VAE-GAN, 4 bits", "n=2", "n=8", "n=16", "PSNR (dB)", "SSIM"} <= set(words)
+    for ax, metric in zip(figure.axes, ("psnr_db", "ssim"), strict=True):
+        drawn = np.concatenate([line.get_ydata() for line in ax.lines])
+        assert sorted(drawn) == pytest.approx(sorted(points[metric]))
+
+
+def test_notebooks_show_figures_without_pyplot(points: pd.DataFrame) -> None:
+    png, size = figures.rate_distortion(points)._repr_png_()
+    assert png.startswith(b"\x89PNG") and size == {"width": 1020}
+
+
+def test_rate_distortion_of_classical_codecs_alone(points: pd.DataFrame) -> None:
+    figure = figures.rate_distortion(points[points["num_channels"] == 0])
+    assert [len(ax.lines) for ax in figure.axes] == [1, 1]
+
+
+def test_search_curves_are_means_over_pictures(traces: pd.DataFrame) -> None:
+    traces.loc[traces["image"] == "a", "psnr_db"] += 1
+    figure = figures.search_curves(traces)
+    assert [len(ax.lines) for ax in figure.axes] == [4] * 4
+    first = figure.axes[0].lines[0]
+    assert first.get_label() == "gumbel, n=8, 4 bits"
+    assert first.get_ydata()[0] == pytest.approx(21.5) and first.get_xdata()[-1] == 100
+    assert figure.axes[1].lines[0].get_xdata()[-1] == pytest.approx(10)
+
+
+def test_training_curves_leave_empty_columns_out(training: pd.DataFrame) -> None:
+    figure = figures.training_curves(training)
+    words = texts(figure)
+    assert {"n=4", "n=28", "distortion", "generator"} <= set(words)
+    assert not {"n=2", "discriminator"} & set(words)
+    assert len(figures.training_curves(training[["step", "distortion"]]).axes) == 1
+
+
+def test_preview_names_every_photograph(tmp_path: Path) -> None:
+    Image.new("RGB", (80, 60), (200, 10, 10)).save(tmp_path / "a.png")
+    photographs = [
+        Photograph(f"picture{number}", str(tmp_path / "a.png"), "", 80, 60, 1, "train", "folder", "")
+        for number in range(8)
+    ]
+    words = texts(figures.preview(photographs, limit=7))
+    assert {f"picture{number}" for number in range(7)} <= set(words) and "picture7" not in words
+    assert "the first 7 of 8 photographs" in words and "80 × 60, train" in words
+
+
+def test_reconstructions_show_what_is_on_disk(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (60, 48, 3), np.uint8)
+    lines = [("vaegan-8", 8, 6, 0, "", "b6-s0", 1500), ("vaegan-2", 2, 6, 0, "", "b6-s0", 600)]
+    lines += [("jpeg", 0, 0, 0, f"vaegan-{n}/b6-s0", "q9", length) for n, length in ((8, 1490), (2, 610))]
+    names = ["codec", "num_channels", "bits", "search_steps", "matched_to", "setting", "bytes"]
+    shown = pd.DataFrame(lines, columns=names).assign(image="a", image_id="00", psnr_db=30.0)
+    shown["file"] = [f"files/a.00/{number}.bin" for number in range(len(shown))]
+    for path in (
+        original_path(tmp_path, "a", "00"),
+        *(reconstruction_path(f, tmp_path) for f in shown["file"]),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    figure = side_by_side.reconstructions(shown, tmp_path)
+    words = " ".join(texts(figure)).replace("\N{NARROW NO-BREAK SPACE}", "")
+    for word in (
+        "8 channels",
+        "2 channels",
+        "JPEG",
+        "30.00 dB, 1500 bytes",
+        "30.00 dB, 610 bytes",
+        "8640 bytes",
+    ):
+        assert word in words
+    whole, detail = (ax.images[0].get_array() for ax in (figure.axes[1], figure.axes[4]))
+    assert np.array_equal(whole, pixels) and detail.shape == (20, 16, 3)

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: MIT
+"""Rows, the measuring path, tables by channel count and BD-rates."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from fakes import FakeModel, install
+from PIL import Image
+from skimage import data as photographs
+
+from vgic_lib import comparison, metrics, results, tables, typeset
+from vgic_lib.errors import DataError, ParameterError, VgicError
+from vgic_lib.images import to_array
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> results.Context:
+    return results.Context("test", tmp_path, 3, "abc1234", "cpu")
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
+    fake = FakeModel("fake-3")
+    install(monkeypatch, fake)
+    return fake
+
+
+@pytest.fixture(scope="module")
+def picture() -> results.Picture:
+    return results.make_picture("astronaut", "test", Image.fromarray(photographs.astronaut()[:130, 180:330]))
+
+
+@pytest.fixture
+def make_row(context: results.Context) -> Callable[..., results.Row]:
+    def make(**values: object) -> results.Row:
+        defaults = {field.name: field.type() for field in dataclasses.fields(results.Row)}
+        return results.Row(**(defaults | {"image": "a", "codec": "jpeg"} | values))
+
+    return make
+
+
+# measuring
+
+
+def test_a_row_says_what_is_in_the_file(
+    model: FakeModel, picture: results.Picture, context: results.Context
+) -> None:
+    point = comparison.latent_points(model, [6], [], 0)[0]
+    row = results.measure(picture, point, context)
+    data = (context.folder / row.file).read_bytes()
+    assert (row.width, row.height, row.bytes, row.bits, row.num_channels) == (150, 130, len(data), 6, 3)
+    assert row.bpp == pytest.approx(8 * len(data) / (150 * 130))
+    assert row.compression_ratio == pytest.approx(3 * 150 * 130 / len(data))
+    assert row.nominal_cr == pytest.approx(3 * 150 * 130 / (3 * 38 * 33))
+    assert 0 < row.bits_estimated < math.inf
+    decoded = to_array(point.decode(data))
+    assert row.psnr_db == metrics.psnr_db(to_array(picture.image), decoded)
+    assert row.encode_s > 0 and row.decode_s > 0
+    assert (row.run, row.seed, row.commit, row.device) == ("test", 3, "abc1234", "cpu")
+
+
+def test_classical_rows_take_the_same_path(picture: results.Picture, context: results.Context) -> None:
+    points = comparison.ladder_points(["jpeg", "webp"])
+    rows = [results.measure(picture, point, context) for point in points[::7]]
+    assert {row.codec for row in rows} == {"jpeg", "webp"}
+    for row in rows:
+        with Image.open(context.folder / row.file) as decoded:
+            assert row.psnr_db == metrics.psnr_db(to_array(picture.image), to_array(decoded))
+        assert math.isnan(row.nominal_cr) and math.isnan(row.bits_estimated)
+
+
+def test_a_file_that_decodes_to_something_else_is_an_error(
+    model: FakeModel, picture: results.Picture, context: results.Context
+) -> None:
+    point = comparison.latent_points(model, [6], [], 0)[0]
+    broken = dataclasses.replace(point, decode=lambda data: Image.new("RGB", picture.image.size))
+    with pytest.raises(VgicError, match="does not decode"):
+        results.measure(picture, broken, context)
+
+
+# rows on disk
+
+
+def test_rows_survive_the_file_exactly(make_row: Callable[..., results.Row], tmp_path: Path) -> None:
+    rows = [make_row(psnr_db=1 / 3, bytes=7, image='a, "b"'), make_row(codec="webp", nominal_cr=math.inf)]
+    results.write_rows(tmp_path / "rows.csv", rows)
+    assert results.read_rows(tmp_path / "rows.csv") == rows
+    assert results.read_rows(tmp_path / "none.csv") == []
+
+
+def test_appending_replaces_rows_of_the_same_key(
+    make_row: Callable[..., results.Row], tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.csv"
+    results.append_rows(path, [make_row(setting="q5", bytes=1), make_row(setting="q6", bytes=2)])
+    results.append_rows(path, [make_row(setting="q6", bytes=3), make_row(setting="q7", bytes=4)])
+    assert [(row.setting, row.bytes) for row in results.read_rows(path)] == [("q5", 1), ("q6", 3), ("q7", 4)]
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[:-40], lambda text: text.replace("psnr_db", "psnr")])
+def test_damaged_rows_are_refused(
+    damage: Callable[[str], str], make_row: Callable[..., results.Row], tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.csv"
+    results.write_rows(path, [make_row()])
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(DataError, match="notebook 04"):
+        results.read_rows(path)
+
+
+def test_mean_and_spread_are_over_pictures(make_row: Callable[..., results.Row]) -> None:
+    rows = [make_row(image=name, setting="q5", psnr_db=psnr) for name, psnr in (("a", 20.0), ("b", 30.0))]
+    matched = [
+        make_row(image=name, setting=setting, matched_to="vaegan-2/b4-s0", psnr_db=25.0)
+        for name, setting in (("a", "q8"), ("b", "q9"))
+    ]
+    means = results.aggregate(results.to_frame(rows + matched))
+    assert len(means) == 2
+    assert means["psnr_db"].tolist() == [25, 25] and means["psnr_db_std"].tolist() == [5, 0]
+    assert means["images"].tolist() == [2, 2]
+
+
+# the bench
+
+
+def test_finished_work_is_not_done_again(
+    model: FakeModel, picture: results.Picture, context: results.Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = comparison.latent_points(model, [4, 8], [], 0)
+
+    def measure_all(overwrite: bool = False) -> list[results.Row]:
+        bench = comparison.Bench(context, overwrite)
+        ours = bench.run([picture], points, "ours")
+        return ours + bench.match([picture], ["jpeg"], ours, "equal bytes")
+
+    first = measure_all()
+    calls = []
+    monkeypatch.setattr(comparison, "measure", lambda *a: calls.append(a) or results.measure(*a))
+    times = [(row.key, row.encode_s) for row in first]
+    assert [(row.key, row.encode_s) for row in measure_all()] == times and not calls
+    (context.folder / first[0].file).unlink()
+    assert [row.key for row in measure_all()] == [row.key for row in first] and len(calls) == 1
+    measure_all(overwrite=True)
+    assert len(calls) == 1 + len(first)
+
+
+def test_an_interrupted_bench_keeps_what_it_measured(
+    model: FakeModel, picture: results.Picture, context: results.Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = comparison.latent_points(model, [4, 6, 8], [], 0)
+    stopped = dataclasses.replace(points[2], encode=lambda image: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        comparison.Bench(context).run([picture], [*points[:2], stopped], "ours")
+    assert [row.bits for row in results.read_rows(context.folder / "measured.csv")] == [4, 6]
+
+
+def test_matched_files_are_as_long_as_their_targets(
+    model: FakeModel, picture: results.Picture, context: results.Context
+) -> None:
+    bench = comparison.Bench(context)
+    targets = bench.run([picture], comparison.latent_points(model, [6, 8], [], 0), "ours")
+    matched = bench.match([picture], ["jpeg", "jp2"], targets, "equal bytes")
+    assert {(row.codec, row.matched_to) for row in matched} == {
+        (codec, f"fake-3/b{bits}-s0") for codec in ("jpeg", "jp2") for bits in (6, 8)
+    }
+    lengths = {f"{row.codec}/{row.setting}": row.bytes for row in targets}
+    for row in matched:
+        assert abs(row.bytes / lengths[row.matched_to] - 1) < 0.1
+        assert row.model_id == model.model_id.hex()
+
+
+def test_reconstructions_are_kept_as_decoded(
+    model: FakeModel, picture: results.Picture, context: results.Context
+) -> None:
+    points = [comparison.latent_points(model, [6], [], 0)[0], comparison.ladder_points(["webp"])[5]]
+    rows = comparison.Bench(context).run([picture], points, "both")
+    comparison.keep_reconstructions(rows, context.folder)
+    for row in rows:
+        with Image.open(results.reconstruction_path(row.file, context.folder)) as kept:
+            assert metrics.psnr_db(to_array(picture.image), to_array(kept)) == row.psnr_db
+
+
+def test_wrong_parameters_are_one_liners(model: FakeModel) -> None:
+    with pytest.raises(ParameterError, match="5 bits; choose from 4, 6, 8"):
+        comparison.latent_points(model, [5], [], 0)
+    with pytest.raises(ParameterError, match="unknown split"):
+        comparison.select([], ["tset"])
+    with pytest.raises(ParameterError, match="no photograph"):
+        comparison.select([], ["test"])
+
+
+def test_no_search_points_without_steps(model: FakeModel) -> None:
+    labels = [point.setting for point in comparison.latent_points(model, [4, 6], [6], 20)]
+    assert labels == ["b4-s0", "b6-s0", "b6-s20"]
+    assert len(comparison.latent_points(model, [4, 6], [6], 0)) == 2
+
+
+# tables
+
+
+@pytest.fixture
+def rows(make_row: Callable[..., results.Row]) -> pd.DataFrame:
+    """Two pictures, n = 2 and 8 at 6 bits with and without search, JPEG as a ladder and at equal bytes."""
+    made = []
+    for image, shift in (("a", 0.0), ("b", 4.0)):
+        for quality, (bpp, psnr) in enumerate(((0.2, 20), (0.4, 24), (0.8, 28), (1.6, 32))):
+            made.append(
+                make_row(image=image, setting=f"q{quality}", bpp=bpp, psnr_db=psnr + shift, bytes=100)
+            )
+        for n, bpp in ((2, 0.3), (8, 1.0)):
+            for steps in (0, 20):
+                psnr = 24 + 4 * np.log2(bpp / 0.4) + shift + steps / 10
+                ours = {"num_channels": n, "bits": 6, "search_steps": steps, "bytes": 100, "bpp": bpp}
+                label = {"codec": f"vaegan-{n}", "setting": f"b6-s{steps}"}
+                made.append(make_row(image=image, psnr_db=psnr, **ours, **label))
+                target = f"vaegan-{n}/b6-s{steps}"
+                length = {(2, 0): 100, (2, 20): 120, (8, 0): 80, (8, 20): 97}[n, steps]
+                made.append(
+                    make_row(image=image, setting="q7", matched_to=target, bytes=length, psnr_db=22.5)
+                )
+    return results.to_frame(made)
+
+
+def test_results_table_by_channel_count(rows: pd.DataFrame) -> None:
+    table = tables.results_table(rows)
+    assert table["num_channels"].tolist() == [8] * 4 + [2] * 4
+    assert table["method"].tolist()[:4] == [
+        "2020, as published", "2020, on RGB", "VAE-GAN, 6 bits", "VAE-GAN, 6 bits, 20 search steps",
+    ]  # fmt: skip
+    assert table["psnr_db"].tolist()[:2] == [24.06, 22.81] and table["nominal_cr"].tolist()[:2] == [
+        6.12,
+        6.12,
+    ]
+    assert table["psnr_db"][3] - table["psnr_db"][2] == pytest.approx(2)
+    assert table["psnr_db_std"][2] == pytest.approx(2)
+    assert table["psnr_db_jpeg"].tolist()[2:4] == [22.5, 22.5]
+    assert table["note_jpeg"].tolist()[2] == "*" and table["note_jpeg"].tolist()[6] == ""
+
+
+def test_table_files(rows: pd.DataFrame, tmp_path: Path) -> None:
+    table = tables.results_table(rows)
+    written = typeset.write_table(
+        table, tmp_path / "t", tables.results_columns(table), "50% & more", "Notes_1.", group="num_channels"
+    )
+    lines = (tmp_path / "t.md").read_text().splitlines()
+    assert written._repr_markdown_() == (tmp_path / "t.md").read_text()
+    assert lines[0] == "50% & more"
+    assert lines[2].startswith("| Channels | Method | Nominal CR |") and lines[2].endswith("| JPEG (dB) |")
+    assert lines[4] == "| 8 | 2020, as published | 6.12 |  |  | 24.06 | 0.810 |  |"
+    assert lines[6].startswith("|  | VAE-GAN, 6 bits |") and lines[6].endswith("| 22.50* |")
+    assert lines[7].endswith("| 22.50 |") and lines[11].endswith("| 22.50† |")
+    latex = (tmp_path / "t.tex").read_text()
+    assert (
+        r"\caption{50\% \& more}" in latex
+        and r"Notes\_1." in latex
+        and r"$\pm$" in latex
+        and r"$\dagger$" in latex
+    )
+    columns = latex.split(r"\begin{tabular}{")[1].split("}")[0]
+    body = [line for line in latex.splitlines() if line.endswith(r"\\")]
+    assert {line.count(" & ") for line in body} == {len(columns) - 1} and latex.count(r"\addlinespace") == 1
+    assert pd.read_csv(tmp_path / "t.csv")["psnr_db"].tolist() == pytest.approx(
+        table["psnr_db"].tolist(), rel=1e-5
+    )
+
+
+def test_bd_rate_of_curves_a_known_factor_apart() -> None:
+    rates = np.array([0.25, 0.5, 1.0, 2.0])
+    anchor = pd.DataFrame({"bpp": rates, "psnr_db": [24.0, 28.0, 32.0, 36.0]})
+    test = anchor.assign(bpp=rates * 0.8)
+    assert tables.bd_rate(anchor, test) == pytest.approx((-20, 24, 36))
+    useless = pd.concat([test, pd.DataFrame({"bpp": [0.9], "psnr_db": [25.0]})])
+    assert tables.bd_rate(anchor, useless).percent == pytest.approx(-20)
+    shifted = test.assign(psnr_db=test["psnr_db"] + 100)
+    assert math.isnan(tables.bd_rate(anchor, shifted).percent)
+
+
+def test_bd_table_states_range_and_spread(rows: pd.DataFrame) -> None:
+    table = tables.bd_table(rows).set_index("curve")
+    assert table.index.tolist() == ["VAE-GAN, 6 bits", "VAE-GAN, 6 bits, 20 search steps"]
+    plain, searched = table.iloc[0], table.iloc[1]
+    assert plain["bd_rate_percent"] == pytest.approx(0, abs=1e-6)
+    assert searched["bd_rate_percent"] == pytest.approx(100 * (2**-0.5 - 1), abs=0.1)
+    assert (plain["low_db"], plain["high_db"]) == pytest.approx((24.34, 31.29), abs=0.01)
+    assert searched["images"] == 2 and searched["bd_rate_mean_percent_std"] == pytest.approx(0, abs=0.1)
+
+
+def test_showcase_takes_the_longest_search_of_the_nearest_depth(rows: pd.DataFrame) -> None:
+    shown = tables.showcase(rows, "b", bits=5)
+    assert shown["image"].unique().tolist() == ["b"]
+    assert shown["codec"].tolist() == ["vaegan-8", "vaegan-2", "jpeg", "jpeg"]
+    assert shown["search_steps"].tolist()[:2] == [20, 20]
+    assert shown["matched_to"].tolist()[2:] == ["vaegan-2/b6-s20", "vaegan-8/b6-s20"]
+    with pytest.raises(ParameterError, match="'c' was not compressed"):
+        tables.showcase(rows, "c")

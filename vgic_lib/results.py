@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: MIT
+"""One row per picture, codec and setting; the one path that measures them all; mean and spread.
+
+Rates come from the length of the file, distortions from decoded 8-bit RGB. Columns that hold an
+estimate, or the ratio of 2020 that counts elements and not bytes, say so in their name.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import io
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from vgic_lib import files, metrics, paths
+from vgic_lib.errors import DataError, VgicError
+from vgic_lib.images import to_array
+
+METRICS = ("bytes", "bpp", "compression_ratio", "psnr_db", "ssim", "ms_ssim", "encode_s", "decode_s")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured file."""
+
+    run: str
+    image: str
+    image_id: str  # first 8 hex digits of the SHA-256 of the pixels that were compressed
+    split: str
+    width: int
+    height: int
+    codec: str  # "vaegan-8", "jpeg"
+    setting: str  # "b6-s20" is 6 bits and 20 search steps, "q35" a classical quality
+    matched_to: str  # "vaegan-8/b6-s20": the file whose length this one was made to match; else empty
+    model_id: str  # of the weights that made the file, or the file matched
+    num_channels: int  # latent channels; 0 for classical codecs, as in the next two
+    bits: int
+    search_steps: int
+    file: str  # relative to the folder of the rows
+    bytes: int
+    bpp: float  # 8 * bytes / pixels
+    compression_ratio: float  # bytes of the pixels as 24-bit RGB / bytes of the file
+    nominal_cr: float  # pixel values / latent elements, the "CR" of 2020; NaN for classical codecs
+    bits_estimated: float  # by the model's probabilities; NaN for classical codecs
+    psnr_db: float
+    ssim: float
+    ms_ssim: float
+    encode_s: float
+    decode_s: float
+    seed: int
+    commit: str
+    device: str
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What makes the row: the same key is never measured twice."""
+        return row_key(self.image, self.image_id, self.codec, self.matched_to or self.setting, self.model_id)
+
+
+def row_key(image: str, image_id: str, codec: str, setting: str, model_id: str) -> tuple[str, ...]:
+    """Key of a row before it is measured; `setting` is the file to match, where there is one."""
+    return (image, image_id, codec, setting, model_id)
+
+
+class Picture(NamedTuple):
+    """What is compressed."""
+
+    name: str
+    split: str
+    image: Image.Image
+    image_id: str
+
+
+class Coded(NamedTuple):
+    """What an encoder returns: the file, and the decoder's picture if the encoder knows it."""
+
+    data: bytes
+    reconstruction: Image.Image | None = None
+
+
+class Latents(NamedTuple):
+    """What a file holds, as far as its model knows; NaN for classical codecs."""
+
+    elements: float = float("nan")  # number of latent values
+    bits_estimated: float = float("nan")  # of the entropy coder, by the model's probabilities
+
+
+@dataclass(frozen=True)
+class Point:
+    """A codec at one setting."""
+
+    codec: str
+    setting: str
+    extension: str
+    encode: Callable[[Image.Image], Coded]
+    decode: Callable[[bytes], Image.Image]
+    matched_to: str = ""
+    model_id: str = ""
+    num_channels: int = 0
+    bits: int = 0
+    search_steps: int = 0
+    inspect: Callable[[bytes], Latents] = lambda data: Latents()
+
+    def key(self, picture: Picture) -> tuple[str, ...]:
+        """Key of the row of this picture."""
+        setting = self.matched_to or self.setting
+        return row_key(picture.name, picture.image_id, self.codec, setting, self.model_id)
+
+
+class Context(NamedTuple):
+    """What all rows of a run share."""
+
+    run: str
+    folder: Path  # of the compressed files
+    seed: int
+    commit: str
+    device: str
+
+
+def make_picture(name: str, split: str, image: Image.Image) -> Picture:
+    """A picture with the identity of its pixels."""
+    pixels = to_array(image)
+    digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+    return Picture(name, split, image, digest[:8])
+
+
+def picture_folder(name: str, image_id: str) -> str:
+    """Folder of a picture's files, relative to the folder of the rows."""
+    return f"files/{name}.{image_id}"
+
+
+def original_path(folder: Path, name: str, image_id: str) -> Path:
+    """PNG of a picture as it was compressed."""
+    return folder / picture_folder(name, image_id) / "original.png"
+
+
+def reconstruction_path(file: str, folder: Path) -> Path:
+    """PNG of what a file decodes to; kept for the pictures that figures show."""
+    return folder / "reconstructions" / Path(file).relative_to("files").with_suffix(".png")
+
+
+def measure(picture: Picture, point: Point, context: Context) -> Row:
+    """Encode to a file, read it back, decode and compare: the same path for every codec.
+
+    Raises:
+        VgicError: the decoder's pixels are not those that the encoder promised.
+    """
+    name = ".".join(
+        filter(None, (point.codec, point.setting, point.matched_to.replace("/", "."), point.model_id))
+    )
+    file = f"{picture_folder(picture.name, picture.image_id)}/{name}{point.extension}"
+    start = time.perf_counter()
+    coded = point.encode(picture.image)
+    encode_s = time.perf_counter() - start
+    files.write_bytes(context.folder / file, coded.data)
+    data = files.read_bytes(context.folder / file)
+    start = time.perf_counter()
+    decoded = to_array(point.decode(data))
+    decode_s = time.perf_counter() - start
+    if coded.reconstruction is not None and not np.array_equal(decoded, to_array(coded.reconstruction)):
+        raise VgicError(f"{file} does not decode to the encoder's own reconstruction; please report this")
+    width, height = picture.image.size
+    latents = point.inspect(data)
+    return Row(
+        run=context.run, image=picture.name, image_id=picture.image_id, split=picture.split,
+        width=width, height=height, codec=point.codec, setting=point.setting, matched_to=point.matched_to,
+        model_id=point.model_id, num_channels=point.num_channels, bits=point.bits,
+        search_steps=point.search_steps, file=file, bytes=len(data), bpp=8 * len(data) / (width * height),
+        compression_ratio=3 * width * height / len(data), nominal_cr=3 * width * height / latents.elements,
+        bits_estimated=latents.bits_estimated, **metrics.quality(to_array(picture.image), decoded)._asdict(),
+        encode_s=encode_s, decode_s=decode_s, seed=context.seed, commit=context.commit, device=context.device,
+    )  # fmt: skip
+
+
+def read_rows(path: str | Path) -> list[Row]:
+    """Rows of a CSV file; none if there is no such file.
+
+    Raises:
+        DataError: the file does not have the columns of `Row`.
+    """
+    if not Path(path).exists():
+        return []
+    fields = dataclasses.fields(Row)
+    records = csv.DictReader(io.StringIO(files.read_bytes(path).decode()))
+    if records.fieldnames != [field.name for field in fields]:
+        raise DataError(f"{path} was written by another version of VGIC; delete it and run notebook 04 again")
+    try:
+        return [Row(**{field.name: field.type(record[field.name]) for field in fields}) for record in records]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error}); delete it and run notebook 04 again") from error
+
+
+def load(run: str) -> pd.DataFrame:
+    """The rows of a run as a table. Raises DataError if it has none."""
+    rows = read_rows(paths.compression_dir(run) / "rows.csv")
+    if not rows:
+        raise DataError(f"run {run!r} has no measured files; run notebook 04_compression for it first")
+    return to_frame(rows)
+
+
+def write_rows(path: str | Path, rows: Iterable[Row]) -> None:
+    """Write a CSV file, at once. Raises StorageError."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(field.name for field in dataclasses.fields(Row))
+    writer.writerows(dataclasses.astuple(row) for row in rows)
+    files.write_text(path, buffer.getvalue())
+
+
+def append_rows(path: str | Path, rows: Iterable[Row]) -> None:
+    """Add rows to a CSV file; one with a key that is there already takes its place. Raises StorageError."""
+    merged = {row.key: row for row in (*read_rows(path), *rows)}
+    write_rows(path, merged.values())
+
+
+def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
+    """The same as a table."""
+    return pd.DataFrame(rows, columns=[field.name for field in dataclasses.fields(Row)])
+
+
+def aggregate(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean over pictures of the per-picture values, one line per codec and setting.
+
+    Files made to match another file's length are one setting, whatever quality each took. Columns:
+    the labels, `images`, `nominal_cr`, and for each of METRICS the mean and `<metric>_std`, the standard
+    deviation between pictures (0 for one picture).
+    """
+    labels = ["codec", "setting", "matched_to", "num_channels", "bits", "search_steps"]
+    rows = rows.assign(setting=rows["setting"].where(rows["matched_to"] == "", ""))
+    groups = rows.groupby(labels, sort=False)
+    spread = groups[list(METRICS)].std(ddof=0).add_suffix("_std")
+    means = groups[[*METRICS, "nominal_cr"]].mean()
+    return pd.concat([groups.size().rename("images"), means, spread], axis=1).reset_index()
