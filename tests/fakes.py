@@ -68,13 +68,21 @@ class FakeModel(nn.Module):
         padded = functional.pad(x, (0, -width % BLOCK, 0, -height % BLOCK), mode="replicate")
         return (functional.avg_pool2d(padded, BLOCK) * self.scale * (2**setting.bits - 1),)
 
+    def rounded(
+        self,
+        latents: tuple[Tensor, ...],
+        setting: FakeSetting,
+        rounding: Callable[[Tensor], Tensor] = torch.round,
+    ) -> tuple[Tensor, ...]:
+        return tuple(rounding(y).clamp(0, 2**setting.bits - 1) for y in latents)
+
     def quantise(
         self,
         latents: tuple[Tensor, ...],
         setting: FakeSetting,
         rounding: Callable[[Tensor], Tensor] = torch.round,
     ) -> FakeQuantised:
-        rounded = tuple(rounding(y).clamp(0, 2**setting.bits - 1) for y in latents)
+        rounded = self.rounded(latents, setting, rounding)
         return FakeQuantised(rounded, sum(y.flatten(1).abs().sum(1) for y in rounded))
 
     def synthesis(

@@ -16,7 +16,7 @@ from fakes import FakeModel, install
 from PIL import Image
 
 import vgic_lib
-from vgic_lib import codec, model_store, paths, pipeline, training
+from vgic_lib import codec, model_store, paths, pipeline, training_run
 from vgic_lib.cli import main
 from vgic_lib.errors import ModelError
 from vgic_lib.latent_model import VaeGan
@@ -188,7 +188,7 @@ def test_bad_files(tmp_path: Path, photo: Path, packed: Path, refuse: Refuse) ->
 def test_bad_output_names(tmp_path: Path, photo: Path, packed: Path, refuse: Refuse) -> None:
     assert "must end in .png" in refuse("decompress", packed, tmp_path / "back.xyz")
     assert "must end in .png" in refuse("decompress", packed, tmp_path / "back")
-    assert "Not a directory" in refuse("compress", photo, photo / "below-a-file.vgic")
+    assert "is not a folder" in refuse("compress", photo, photo / "below-a-file.vgic")
     clear = tmp_path / "clear.vgic"
     clear.write_bytes(codec.compress(Image.new("RGBA", (4, 4))))
     assert "JPEG cannot hold" in refuse("decompress", clear, tmp_path / "clear.jpg")
@@ -317,7 +317,7 @@ def test_run_refuses_what_is_unknown(refuse: Refuse) -> None:
 
 def test_train_hands_everything_on(monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path: Path) -> None:
     calls = []
-    monkeypatch.setattr(training, "train", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(training_run, "train_model", lambda *arguments: calls.append(arguments))
     (tmp_path / "photos").mkdir()
     for seed in range(5):
         pixels = np.random.default_rng(seed).integers(0, 256, (70, 80, 3), dtype=np.uint8)
@@ -326,10 +326,9 @@ def test_train_hands_everything_on(monkeypatch: pytest.MonkeyPatch, home: Path, 
     line = "train --nested --num-channels 2,4 --set batch=5 --run mine --dataset folder"
     files = ["--folder", str(tmp_path / "photos"), "--config", str(tmp_path / "mine.yaml")]
     assert main([*line.split(), *files]) == 0
-    config, folder, images, validation = calls[0]
-    assert (config.steps, config.batch, config.num_channels) == (7, 5, (2, 4))
-    assert paths.training_dir("mine") in (folder, *folder.parents)
-    assert images[0].shape == (70, 80, 3) and len(validation) >= 1
+    config, run, photographs = calls[0]
+    assert (config.steps, config.batch, config.num_channels, run) == (7, 5, (2, 4), "mine")
+    assert {photograph.split for photograph in photographs} == {"train", "validation", "test"}
 
 
 @pytest.mark.parametrize(

@@ -59,21 +59,9 @@ def compress(
     quality: float = 50,
     search_steps: int = 0,
     setting: Setting | None = None,
-) -> bytes:
-    """A .vgic file with `image`; arguments and errors as in `encode`."""
-    return encode(image, model=model, quality=quality, search_steps=search_steps, setting=setting).data
-
-
-def encode(
-    image: Image.Image,
-    *,
-    model: str | VaeGan = DEFAULT_MODEL,
-    quality: float = 50,
-    search_steps: int = 0,
-    setting: Setting | None = None,
     report: Callable[[object], object] | None = None,
-) -> Encoded:
-    """Compress `image` and reconstruct it as a decoder will.
+) -> bytes:
+    """A .vgic file with `image`.
 
     Args:
         image: any picture that `normalise_image` takes.
@@ -87,6 +75,42 @@ def encode(
         ImageError: the picture is of an unsupported kind or too large.
         ModelError: unknown model. ParameterError: impossible quality or number of steps.
     """
+    return _describe(image, model, quality, search_steps, setting, report).data
+
+
+def encode(
+    image: Image.Image,
+    *,
+    model: str | VaeGan = DEFAULT_MODEL,
+    quality: float = 50,
+    search_steps: int = 0,
+    setting: Setting | None = None,
+    report: Callable[[object], object] | None = None,
+) -> Encoded:
+    """Compress `image` and reconstruct it as a decoder will; arguments and errors as in `compress`."""
+    described = _describe(image, model, quality, search_steps, setting, report)
+    return Encoded(described.data, _picture(*described[1:]))
+
+
+class _Description(NamedTuple):
+    """A compressed picture before its reconstruction."""
+
+    data: bytes
+    model: VaeGan
+    latents_hat: tuple[torch.Tensor, ...]
+    setting: Setting
+    header: Header
+    alpha: np.ndarray | None  # (H, W) uint8
+
+
+def _describe(
+    image: Image.Image,
+    model: str | VaeGan,
+    quality: float,
+    search_steps: int,
+    setting: Setting | None,
+    report: Callable[[object], object] | None,
+) -> _Description:
     if search_steps < 0:
         raise ParameterError(f"search steps must be 0 or more, not {search_steps}")
     model = model_store.load_model(model) if isinstance(model, str) else model
@@ -106,7 +130,7 @@ def encode(
     sections = model.encode(latents_hat, setting)
     if alpha is not None:
         sections = [*sections, bitstream.pack_alpha(alpha)]
-    return Encoded(bitstream.pack(header, sections), _picture(model, latents_hat, setting, header, alpha))
+    return _Description(bitstream.pack(header, sections), model, latents_hat, setting, header, alpha)
 
 
 def decompress(data: bytes) -> Image.Image:
@@ -132,7 +156,7 @@ def decompress(data: bytes) -> Image.Image:
 def info(data: bytes) -> FileInfo:
     """What the header of a .vgic file tells; works without its model too. Raises BitstreamError."""
     header, sections = bitstream.unpack(data)
-    name, setting = _describe(header)
+    name, setting = _names(header)
     alpha_bytes = len(sections.pop()) if Layout.ALPHA in header.layout else 0
     latent_bytes = sum(map(len, sections))
     pixels = header.width * header.height
@@ -153,7 +177,7 @@ def info(data: bytes) -> FileInfo:
     )
 
 
-def _describe(header: Header) -> tuple[str, str]:
+def _names(header: Header) -> tuple[str, str]:
     """Name of the model and of the operating point."""
     try:
         model = model_store.find_model(header.model_id.to_bytes(4))
@@ -176,7 +200,7 @@ def _best_latents(
 
         return search(model, x, setting, SearchConfig(steps=search_steps), report).latents
     with torch.no_grad():
-        return model.quantise(model.analysis(x, setting), setting).latents
+        return model.rounded(model.analysis(x, setting), setting)
 
 
 @torch.no_grad()

@@ -60,9 +60,9 @@ def compression(model: VaeGan, setting: Setting, search_steps: int = 0) -> Conve
     def convert(source: Path, target: Path) -> str:
         image = read_image(source)
         with counted("latent search", search_steps + 1) if search_steps else nullcontext() as report:
-            data = codec.encode(
+            data = codec.compress(
                 image, model=model, setting=setting, search_steps=search_steps, report=report
-            ).data
+            )
         write_bytes(target, data)
         pixels = image.width * image.height
         return f"{len(data)} bytes, {8 * len(data) / pixels:.3f} bpp, {3 * pixels / len(data):.1f} : 1"

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from vgic_lib.data import Photograph
@@ -162,7 +163,17 @@ def _name_channels(ax: Axes, ours: pd.DataFrame) -> None:
     """Write n beside the points of the curve with the fewest bits."""
     for point in ours[ours["bits"] == ours["bits"].min()].drop_duplicates("num_channels").to_dict("records"):
         text, at = f"n={point['num_channels']}", (point["bpp"], point["psnr_db"])
-        ax.annotate(text, at, (5, -11), textcoords="offset points", fontsize=7.5, color=ACCENT)
+        halo = [withStroke(linewidth=2, foreground="white")]
+        ax.annotate(
+            text,
+            at,
+            (5, -11),
+            textcoords="offset points",
+            fontsize=7.5,
+            color=ACCENT,
+            path_effects=halo,
+            zorder=4,
+        )
 
 
 def search_curves(traces: pd.DataFrame) -> Figure:

@@ -18,6 +18,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             read-only folder).
     """
     path = Path(path)
+    if path.parent.exists() and not path.parent.is_dir():
+        raise StorageError(f"cannot write {path}: {path.parent} is not a folder; choose another name")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

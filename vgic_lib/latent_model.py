@@ -117,15 +117,24 @@ class VaeGan(nn.Module):
         y = torch.cat([torch.cat(line, 3) for line in tiles], 2)[:, : setting.num_channels]
         return ((y + 1) / 2 * setting.largest,)
 
+    def rounded(
+        self,
+        latents: tuple[Tensor, ...],
+        setting: Setting,
+        rounding: Callable[[Tensor], Tensor] = torch.round,
+    ) -> tuple[Tensor, ...]:
+        """Round latents, or relax the rounding, within their range."""
+        return (rounding(latents[0]).clamp(0, setting.largest),)
+
     def quantise(
         self,
         latents: tuple[Tensor, ...],
         setting: Setting,
         rounding: Callable[[Tensor], Tensor] = torch.round,
     ) -> Quantised:
-        """Round latents, or relax the rounding, and count the bits they take."""
-        k = rounding(latents[0]).clamp(0, setting.largest)
-        return Quantised((k,), self.priors[str(setting.bits)].bits_of(k))
+        """As `rounded`, and count the bits that the latents take."""
+        latents_hat = self.rounded(latents, setting, rounding)
+        return Quantised(latents_hat, self.priors[str(setting.bits)].bits_of(latents_hat[0]))
 
     def synthesis(self, latents: tuple[Tensor, ...], setting: Setting, size: tuple[int, int]) -> Tensor:
         """Latents to the picture (B, 3, H, W) in [0, 1] of `size` (H, W).

@@ -52,7 +52,7 @@ def save_model(model: VaeGan, path: Path, description: str) -> bytes:
         "bit_depths": json.dumps(model.bit_depths),
         "description": description,
     }
-    data = save(tensors, metadata)
+    data = _canonical(save(tensors, metadata))
     write_bytes(path, data)
     return _model_id(data)
 
@@ -121,6 +121,14 @@ def _weight_files() -> Iterator[Path]:
     yield from sorted(paths.outputs().glob(f"runs/*/training/*/*{SUFFIX}"))
 
 
+def _canonical(data: bytes) -> bytes:
+    """Sort the header of a safetensors file, whose metadata come in random order: same model, same id."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[end:]
+
+
 def _model_id(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()[:ID_BYTES]
 
@@ -134,8 +142,7 @@ def _load(path: Path, count: int | None) -> VaeGan:
     if not path.is_file():
         raise ModelError(f"no weights at {path}; check the path")
     stamp = path.stat()
-    model = _read(path, count, stamp.st_mtime_ns, stamp.st_size)
-    return model
+    return _read(path, count, stamp.st_mtime_ns, stamp.st_size)
 
 
 @lru_cache(maxsize=8)
@@ -151,7 +158,7 @@ def _read(path: Path, count: int | None, modified_ns: int, size: int) -> VaeGan:
         model = VaeGan(json.loads(metadata["channel_counts"]), json.loads(metadata["bit_depths"]))
         with safe_open(path, "pt") as file:
             model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (SafetensorError, StorageError, RuntimeError, KeyError, ValueError) as error:
+    except (SafetensorError, StorageError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"weights {path} are damaged or of another version; get a fresh copy") from error
     if count is not None and count not in model.channel_counts:
         raise ModelError(
@@ -163,6 +170,8 @@ def _read(path: Path, count: int | None, modified_ns: int, size: int) -> VaeGan:
 
 
 def _load_published(path: Path) -> VaeGan:
+    if not path.is_file():
+        raise ModelError(f"no weights at {path}; check the path")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         channels = state["d_up_conv_1.0.weight"].shape[1]
@@ -170,7 +179,7 @@ def _load_published(path: Path) -> VaeGan:
         generator = Generator(channels)
         generator.load_state_dict(state)
     except Exception as error:
-        raise ModelError(f"{path} is not a generator of the 2020 project ({error})") from error
+        raise ModelError(f"{path} is not a generator of the 2020 project; get a fresh copy") from error
     model.encoder, model.generator, model.name = None, generator, path.stem
     return _freeze(model)
 

@@ -230,11 +230,11 @@ def aggregate(rows: pd.DataFrame) -> pd.DataFrame:
 
     Files made to match another file's length are one setting, whatever quality each took. Columns:
     the labels, `images`, `nominal_cr`, and for each of METRICS the mean and `<metric>_std`, the standard
-    deviation between pictures (0 for one picture).
+    deviation between pictures (NaN for one picture).
     """
     labels = ["codec", "setting", "matched_to", "num_channels", "bits", "search_steps"]
     rows = rows.assign(setting=rows["setting"].where(rows["matched_to"] == "", ""))
     groups = rows.groupby(labels, sort=False)
-    spread = groups[list(METRICS)].std(ddof=0).add_suffix("_std")
+    spread = groups[list(METRICS)].std(ddof=0).where(groups.size() > 1).add_suffix("_std")
     means = groups[[*METRICS, "nominal_cr"]].mean()
     return pd.concat([groups.size().rename("images"), means, spread], axis=1).reset_index()

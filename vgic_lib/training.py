@@ -148,12 +148,10 @@ class Trainer:
         """Continue from a checkpoint. Raises ModelError if it is unreadable or of another configuration."""
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
-        except Exception as error:
-            raise ModelError(
-                f"checkpoint {path} is unreadable ({error}); delete it to start again"
-            ) from error
-        if state["config"] != asdict(self.config):
             ours, theirs = asdict(self.config), state["config"]
+        except Exception as error:
+            raise ModelError(f"checkpoint {path} is unreadable; delete it to start again") from error
+        if ours != theirs:
             changed = ", ".join(k for k in ours if ours[k] != theirs.get(k))
             raise ModelError(
                 f"checkpoint {path} was made with other settings ({changed}); choose another run name"
@@ -177,6 +175,9 @@ def train(
 ) -> Trained:
     """Train, or continue the run in `folder`, and leave checkpoint and metrics.csv there.
 
+    However it is interrupted, the next call does what is missing since the last checkpoint again; what was
+    half-way through a step is never saved.
+
     Args:
         config: of the run; a checkpoint of another configuration is refused.
         folder: of the run.
@@ -194,28 +195,24 @@ def train(
         trainer.load(checkpoint)
     started, saved = time.monotonic() - trainer.elapsed_s, time.monotonic()
     logged_step, logged_s = trainer.step, trainer.elapsed_s
-    try:
-        for _ in progress(range(trainer.step, config.steps), "training", config.steps, trainer.step):
-            losses = trainer.train_step()
-            last = trainer.step == config.steps
-            if trainer.step % config.log_every == 0 or trainer.step % config.validate_every == 0 or last:
-                trainer.elapsed_s = time.monotonic() - started
-                pace = (trainer.step - logged_step) * config.batch / max(1e-9, trainer.elapsed_s - logged_s)
-                row = _row(trainer, losses, pace)
-                if validation and (trainer.step % config.validate_every == 0 or last):
-                    row |= validate(*trainer.averaged(), config.num_channels, validation)
-                trainer.metrics.append(row)
-                trainer.elapsed_s = logged_s = time.monotonic() - started
-                logged_step = trainer.step
-                write_metrics(trainer.metrics, folder / METRICS)
-                if report is not None and len(row) > len(_row(trainer, losses, pace)):
-                    report(trainer)
-            if time.monotonic() - saved > config.checkpoint_every_s or last:
-                trainer.save(checkpoint)
-                saved = time.monotonic()
-    except KeyboardInterrupt:
-        trainer.save(checkpoint)
-        raise
+    for _ in progress(range(trainer.step, config.steps), "training", config.steps, trainer.step):
+        losses = trainer.train_step()
+        last = trainer.step == config.steps
+        if trainer.step % config.log_every == 0 or trainer.step % config.validate_every == 0 or last:
+            trainer.elapsed_s = time.monotonic() - started
+            pace = (trainer.step - logged_step) * config.batch / max(1e-9, trainer.elapsed_s - logged_s)
+            row = _row(trainer, losses, pace)
+            if validation and (trainer.step % config.validate_every == 0 or last):
+                row |= validate(*trainer.averaged(), config.num_channels, validation)
+            trainer.metrics.append(row)
+            trainer.elapsed_s = logged_s = time.monotonic() - started
+            logged_step = trainer.step
+            write_metrics(trainer.metrics, folder / METRICS)
+            if report is not None and len(row) > len(_row(trainer, losses, pace)):
+                report(trainer)
+        if time.monotonic() - saved > config.checkpoint_every_s or last:
+            trainer.save(checkpoint)
+            saved = time.monotonic()
     return Trained(*trainer.averaged(), trainer.metrics)
 
 
