@@ -123,6 +123,8 @@ def test_mean_and_spread_are_over_pictures(make_row: Callable[..., results.Row])
     assert len(means) == 2
     assert means["psnr_db"].tolist() == [25, 25] and means["psnr_db_std"].tolist() == [5, 0]
     assert means["images"].tolist() == [2, 2]
+    alone = results.aggregate(results.to_frame(rows[:1]))
+    assert alone["psnr_db"].tolist() == [20] and alone["psnr_db_std"].isna().all()
 
 
 # the bench

@@ -24,7 +24,7 @@ def execute(notebook: Path, copy: Path, parameters: dict[str, Any]) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         papermill.execute_notebook(
             notebook, copy, parameters, kernel_name="python3", cwd=paths.notebooks(), progress_bar=False,
-            stdout_file=echo, stderr_file=echo, on_cell_start=echo.cell_start,
+            stdout_file=echo, stderr_file=echo, on_cell_start=echo.cell_start, start_timeout=300,
             extra_arguments=["--IPKernelApp.log_level=40"],  # else it warns of its own loopback
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:

@@ -44,8 +44,10 @@ def _cells(manifest: Manifest, folder: Path) -> Iterator[Any]:
         yield nbformat.v4.new_markdown_cell(f'<a id="{step.name}"></a>\n\n---')
         copy = folder / f"{step.name}.ipynb"
         if step.status in ("done", "failed") and copy.exists():
-            notebook = nbformat.read(copy, as_version=4)
-            yield from (cell for cell in notebook.cells if "parameters" not in cell.metadata.get("tags", []))
+            for cell in nbformat.read(copy, as_version=4).cells:
+                cell.id = f"{step.name[:2]}-{cell.id}"  # unique in the report too
+                if "parameters" not in cell.metadata.get("tags", []):
+                    yield cell
         else:
             yield nbformat.v4.new_markdown_cell(
                 f"# {step.name}\n\n{step.status}: it has not run under these parameters."

@@ -85,7 +85,7 @@ def _latex(
 ) -> str:
     """A booktabs table."""
     lines = [
-        r"\begin{table}", r"\centering", rf"\caption{{{_escape(caption)}}}",
+        r"\begin{table}", r"\centering\footnotesize", rf"\caption{{{_escape(caption)}}}",
         rf"\begin{{tabular}}{{{''.join('l' if column.digits < 0 else 'r' for column in columns)}}}",
         r"\toprule", _latex_line([column.title for column in columns]), r"\midrule",
     ]  # fmt: skip

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""Settings of a training run: defaults, strict loading, refusals."""
+
+import dataclasses
+
+import pytest
+
+from vgic_lib.config import PRESETS, TrainingConfig, load_config
+from vgic_lib.errors import ParameterError
+
+NO_DISCRIMINATOR = {"adversarial_from": 1.0}
+
+
+def test_the_defaults_are_the_schedule_of_2020():
+    config = PRESETS["published"]
+    assert config == TrainingConfig()
+    assert (config.crop_height, config.crop_width, config.batch) == (218, 178, 20)
+    assert (config.learning_rate, config.beta1, config.beta2) == (5e-4, 0.5, 0.999)
+    assert config.steps == 15 * -(-6472 // 20)  # the last batch of an epoch is smaller
+    assert config.adversarial_step == 0
+    assert not config.nested
+
+
+def test_the_nested_preset_serves_the_published_channel_counts():
+    config = PRESETS["nested"]
+    assert config.num_channels == (2, 4, 8, 16, 28)
+    assert config.nested
+    assert config.adversarial_step == config.steps
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("steps", "12", 12),
+        ("learning_rate", "1e-3", 1e-3),
+        ("learning_rate", "1", 1.0),
+        ("ema_decay", "0.99", 0.99),
+        ("compile", "true", True),
+        ("distortion", "psnr", "psnr"),
+        ("num_channels", "4", (4,)),
+        ("num_channels", "[4]", (4,)),
+        ("bits", "4,6,8", (4, 6, 8)),
+        ("bits", "(4, 6,)", (4, 6)),
+        ("bits", "[4, 6]", (4, 6)),
+        ("bits", "()", ()),
+        ("bits", "", ()),
+    ],
+)
+def test_words_of_a_command_line_are_parsed(name, text, value):
+    loaded = getattr(load_config(TrainingConfig, {name: text}), name)
+    assert loaded == value
+    assert type(loaded) is type(value)
+
+
+def test_values_of_a_yaml_file_are_taken_as_they_are():
+    config = load_config(TrainingConfig, {"num_channels": [2], "learning_rate": 1, "compile": False})
+    assert config.num_channels == (2,)
+    assert type(config.learning_rate) is float
+    assert config.compile is False
+
+
+def test_other_settings_stay_those_of_the_base():
+    config = load_config(TrainingConfig, {"steps": "7"}, PRESETS["nested"])
+    assert config == dataclasses.replace(PRESETS["nested"], steps=7)
+    assert PRESETS["nested"].steps != 7
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"stepz": 3},
+        {"steps": "many"},
+        {"steps": 1.5},
+        {"steps": True},
+        {"steps": None},
+        {"learning_rate": "fast"},
+        {"learning_rate": True},
+        {"compile": 1},
+        {"distortion": "l2"},
+        {"bits": "4,x"},
+        {"bits": "[4, 6"},
+        {"bits": [4.5]},
+        {"num_channels": {"a": 1}},
+        {"num_channels": ()},
+        {"num_channels": (0,), **NO_DISCRIMINATOR},
+        {"num_channels": (33,), "initialisation": "klt"},
+        {"num_channels": (2, 4)},
+        {"bits": (9,)},
+        {"bits": (0,)},
+        {"crop_height": 98},
+        {"crop_height": 96, **NO_DISCRIMINATOR},
+        {"crop_width": 10, **NO_DISCRIMINATOR},
+        {"batch": 0},
+        {"log_every": 0},
+        {"validate_every": 0},
+        {"steps": -1},
+        {"learning_rate": 0},
+        {"learning_rate": "nan"},
+        {"beta1": 1.0},
+        {"ema_decay": 1.5},
+    ],
+    ids=str,
+)
+def test_what_cannot_work_is_refused_in_one_line(values):
+    with pytest.raises(ParameterError) as caught:
+        load_config(TrainingConfig, values)
+    assert "\n" not in str(caught.value)
+    assert next(iter(values)) in str(caught.value) or "training:" in str(caught.value)
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones():
+    with pytest.raises(ParameterError, match="stepz.*num_channels.*steps"):
+        load_config(TrainingConfig, {"stepz": 3})
+
+
+@pytest.mark.parametrize(("fraction", "step"), [(0.0, 0), (0.5, 5), (1.0, 10)])
+def test_the_discriminator_joins_after_a_fraction_of_the_steps(fraction, step):
+    assert TrainingConfig(adversarial_from=fraction, steps=10).adversarial_step == step

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""Files are written whole or not at all, and every failure is one line."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+from vgic_lib.errors import StorageError
+from vgic_lib.files import atomic_path, read_bytes, write_bytes, write_text
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_bytes_and_text_come_back_and_folders_are_made(tmp_path):
+    write_bytes(tmp_path / "a" / "b" / "data", b"\x00\xff")
+    write_text(tmp_path / "a" / "text", "größer")
+    assert read_bytes(tmp_path / "a" / "b" / "data") == b"\x00\xff"
+    assert (tmp_path / "a" / "text").read_text(encoding="utf-8") == "größer"
+    assert names(tmp_path / "a") == ["b", "text"]
+
+
+def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path):
+    target = tmp_path / "file"
+    write_bytes(target, b"old")
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(b"new")
+        assert temporary.parent == tmp_path  # a rename within one file system cannot fail half-way
+        assert target.read_bytes() == b"old"
+    assert target.read_bytes() == b"new"
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("error", [ValueError("broken"), KeyboardInterrupt()], ids=repr)
+def test_an_interrupted_writer_leaves_nothing_behind(tmp_path, error):
+    write_bytes(tmp_path / "file", b"old")
+    with pytest.raises(type(error)), atomic_path(tmp_path / "file") as temporary:
+        temporary.write_bytes(b"half")
+        raise error
+    assert names(tmp_path) == ["file"]
+    assert read_bytes(tmp_path / "file") == b"old"
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path):
+    write_bytes(tmp_path / "file", b"old")
+    with pytest.raises(StorageError, match="No space left") as caught, atomic_path(tmp_path / "file") as path:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert "\n" not in str(caught.value)
+    assert names(tmp_path) == ["file"]
+    assert read_bytes(tmp_path / "file") == b"old"
+
+
+def test_a_file_where_a_folder_must_be(tmp_path):
+    write_bytes(tmp_path / "file", b"")
+    with pytest.raises(StorageError, match="cannot write"):
+        write_bytes(tmp_path / "file" / "below", b"")
+
+
+def test_a_folder_where_the_file_must_be(tmp_path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(StorageError, match="cannot write"):
+        write_bytes(tmp_path / "taken", b"data")
+    assert names(tmp_path) == ["taken"]
+
+
+def test_a_killed_writer_never_leaves_half_a_file_under_the_real_name(tmp_path):
+    write_bytes(tmp_path / "file", b"old")
+    program = (
+        "import os, signal, sys; from vgic_lib.files import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as path:\n"
+        "    path.write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "file")], check=False)
+    assert read_bytes(tmp_path / "file") == b"old"
+    assert [name for name in names(tmp_path) if not name.startswith(".")] == ["file"]
+
+
+def test_a_missing_file_is_one_line(tmp_path):
+    with pytest.raises(StorageError, match="cannot read .*nothing") as caught:
+        read_bytes(tmp_path / "nothing")
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: MIT
+"""Latent search: every method runs, nothing gets worse, and relaxations do what their papers say."""
+
+import pytest
+import torch
+from samples import assert_near, linear_model, smooth_crops, smooth_symbols
+
+from vgic_lib.errors import ParameterError
+from vgic_lib.latent_model import Setting
+from vgic_lib.latent_search import RELAXATIONS, SearchConfig, objective_db, search
+
+SETTING = Setting(2, 4)
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = linear_model((2, 4))
+    for bits in model.bit_depths:
+        model.priors[str(bits)].fit([smooth_symbols(4, 20, 20, bits)])
+    return model
+
+
+@pytest.fixture(scope="module")
+def x():
+    return (smooth_crops(1, 15, 18, seed=7) + 1) / 2
+
+
+def random(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def measured(model, x, latents, setting=SETTING):
+    """(PSNR in dB of 8-bit pixels, bits) of latents."""
+    quantised = model.quantise(latents, setting, rounding=lambda k: k)
+    x_hat = model.synthesis(quantised.latents, setting, tuple(x.shape[2:]))
+    mse = ((x_hat * 255).round() / 255 - x).square().mean()
+    return -10 * mse.log10().item(), quantised.bits.item()
+
+
+@pytest.mark.parametrize("start", ["encoder", "noise"])
+@pytest.mark.parametrize("relaxation", RELAXATIONS)
+def test_every_method_improves_on_its_start(model, x, relaxation, start):
+    config = SearchConfig(steps=8, relaxation=relaxation, start=start, check_every=2)
+    result = search(model, x, SETTING, config)
+    assert [point.step for point in result.trace] == list(range(9))
+    objectives = [point.objective for point in result.trace]
+    assert objectives == sorted(objectives, reverse=True)
+    assert objectives[-1] < objectives[0]
+    (k,) = result.latents
+    assert k.shape == model.latent_shape(SETTING, (15, 18))
+    assert not k.requires_grad
+    assert 0 <= k.min() <= k.max() <= SETTING.largest
+    assert torch.equal(k, k.round()) == (relaxation != "continuous")
+
+
+@pytest.mark.parametrize("relaxation", ["straight-through", "gumbel"])
+def test_the_result_is_what_it_says(model, x, relaxation):
+    """PSNR and bits are those of the latents that come back, and of the file made from them."""
+    result = search(model, x, SETTING, SearchConfig(steps=4, relaxation=relaxation))
+    psnr_db, bits = measured(model, x, result.latents)
+    assert result.psnr_db == pytest.approx(psnr_db, abs=1e-3)
+    assert result.bits == pytest.approx(bits, rel=1e-5)
+    assert (result.psnr_db, result.bits) == (result.trace[-1].psnr_db, result.trace[-1].bits)
+    assert_near(result.x_hat * 255, (result.x_hat * 255).round(), atol=1e-3)
+    sections = model.encode(result.latents, SETTING)
+    assert 8 * len(sections[0]) == pytest.approx(bits, abs=32)
+    assert torch.equal(model.decode(sections, SETTING, (15, 18))[0], result.latents[0])
+
+
+@pytest.mark.parametrize("relaxation", RELAXATIONS)
+@pytest.mark.parametrize("rate", [0.0, 100.0], ids=["careful", "wild"])
+def test_the_result_is_never_worse_than_the_start(model, x, relaxation, rate):
+    """Even with a learning rate that throws the latents about."""
+    config = SearchConfig(steps=5, relaxation=relaxation, learning_rate=rate)
+    start = search(model, x, SETTING, SearchConfig(steps=0, relaxation=relaxation))
+    assert search(model, x, SETTING, config).trace[-1].objective <= start.trace[-1].objective
+
+
+def test_no_steps_return_the_rounded_start(model, x):
+    result = search(model, x, SETTING, SearchConfig(steps=0))
+    expected = model.quantise(model.analysis(x, SETTING), SETTING)
+    assert torch.equal(result.latents[0], expected.latents[0])
+    assert result.bits == pytest.approx(expected.bits.item())
+    assert len(result.trace) == 1
+
+
+def test_a_search_for_distortion_alone_raises_psnr(model, x):
+    result = search(model, x, Setting(4, 8), SearchConfig(steps=30, doubling_gain_db=0))
+    assert result.psnr_db > result.trace[0].psnr_db + 0.5
+
+
+def test_a_dearer_rate_spends_fewer_bits(model, x):
+    cheap, dear = (
+        search(model, x, SETTING, SearchConfig(steps=20, doubling_gain_db=gain)) for gain in (0.0, 30.0)
+    )
+    assert dear.bits < cheap.bits
+    assert dear.psnr_db < cheap.psnr_db
+
+
+def test_a_search_without_rounding_reaches_finer_latents(model, x):
+    """The search of 2020 does not pay for the quantiser, so it ends nearer to the picture."""
+    free, rounded = (
+        search(model, x, SETTING, SearchConfig(steps=20, relaxation=name, doubling_gain_db=0))
+        for name in ("continuous", "straight-through")
+    )
+    assert free.psnr_db > rounded.psnr_db
+
+
+@pytest.mark.parametrize("relaxation", ["noise", "gumbel"])
+def test_a_seed_makes_a_search_repeatable(model, x, relaxation):
+    """Of the whole trajectory, not of the best latent alone: the relaxed latents are compared."""
+
+    def trajectory(seed):
+        seen = []
+        quantise = model.quantise
+
+        class Recorder:
+            analysis, synthesis = model.analysis, model.synthesis
+            latent_range, latent_shape = model.latent_range, model.latent_shape
+
+            def quantise(self, latents, setting, rounding):
+                seen.append(latents[0].detach().clone())
+                return quantise(latents, setting, rounding)
+
+        search(Recorder(), x, SETTING, SearchConfig(4, relaxation, "noise", seed=seed))
+        return torch.stack(seen)
+
+    assert torch.equal(trajectory(1), trajectory(1))
+    assert not torch.equal(trajectory(1), trajectory(2))
+
+
+def test_the_report_sees_each_step_and_may_stop_the_search(model, x):
+    seen = []
+
+    def report(point):
+        seen.append(point)
+        if point.step == 3:
+            raise StopIteration
+
+    result = search(model, x, SETTING, SearchConfig(steps=10), report)
+    assert [point.step for point in seen] == [0, 1, 2, 3]
+    assert result.trace == seen
+    assert result.psnr_db == seen[-1].psnr_db
+
+
+def test_the_weights_are_left_alone(model, x):
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    search(model, x, SETTING, SearchConfig(steps=2))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"relaxation": "none"}, {"start": "zero"}, {"steps": -1}, {"check_every": 0}],
+    ids=str,
+)
+def test_what_cannot_work_is_refused(values):
+    with pytest.raises(ParameterError) as caught:
+        SearchConfig(**values)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_relaxation_is_answered_with_the_known_ones():
+    with pytest.raises(ParameterError, match="'none'.*straight-through.*gumbel"):
+        SearchConfig(relaxation="none")
+
+
+K = torch.linspace(0.05, 6.95, 139)  # no half-integers
+
+
+def test_straight_through_rounds_and_passes_the_gradient():
+    k = K.clone().requires_grad_()
+    rounded = RELAXATIONS["straight-through"](k, 0.5, random())
+    assert_near(rounded, K.round(), atol=1e-6)
+    rounded.sum().backward()
+    assert torch.equal(k.grad, torch.ones_like(k))
+
+
+def test_noise_is_uniform_and_one_step_wide():
+    k = torch.full((10_000,), 3.0)
+    noise = RELAXATIONS["noise"](k, 0.5, random()) - k
+    assert -0.5 <= noise.min() < -0.49 < 0.49 < noise.max() <= 0.5
+    assert abs(noise.mean()) < 0.02
+    assert noise.var().item() == pytest.approx(1 / 12, rel=0.05)
+
+
+def test_soft_rounding_keeps_integers_and_sharpens():
+    soft = RELAXATIONS["soft-rounding"]
+    whole = torch.arange(-2.0, 5.0)
+    for progress in (0.0, 0.5, 1.0):
+        assert_near(soft(whole, progress, random()), whole, atol=1e-5)
+        assert_near(soft(whole + 0.5, progress, random()), whole + 0.5, atol=1e-5)
+        assert (soft(K, progress, random()).diff() > 0).all()
+    distance = [(soft(K, progress, random()) - K.round()).abs().mean() for progress in (0.0, 0.5, 1.0)]
+    assert distance[0] > 2 * distance[1] > 2 * distance[2]
+    assert distance[0] < (K - K.round()).abs().mean()
+
+
+def test_soft_rounding_has_the_slope_of_its_formula():
+    k = K.double().requires_grad_()
+    soft = RELAXATIONS["soft-rounding"]
+    soft(k, 0.3, random()).sum().backward()
+    step = 1e-6
+    with torch.no_grad():
+        slope = (soft(k + step, 0.3, random()) - soft(k - step, 0.3, random())) / (2 * step)
+    inner = (K - K.round()).abs() > 1e-3
+    assert_near(k.grad[inner], slope[inner], atol=1e-5)
+
+
+def test_gumbel_chooses_between_the_neighbours_and_becomes_rounding():
+    gumbel = RELAXATIONS["gumbel"]
+    k = K.repeat(50, 1)
+    early, late = (gumbel(k, progress, random()) for progress in (0.0, 1.0))
+    for sample in (early, late):
+        assert ((sample >= k.floor() - 1e-5) & (sample <= k.floor() + 1 + 1e-5)).all()
+    clear = (K - K.floor() - 0.5).abs() > 0.1
+    assert_near(late[:, clear], k[:, clear].round(), atol=1e-2)
+    assert (early - early.round()).abs().mean() > 10 * (late - late.round()).abs().mean()
+
+
+def test_gumbel_goes_up_as_often_as_its_logits_say():
+    """P(up) = 1 / (1 + exp(logit of down - logit of up)), Yang et al. 2020, equation 10."""
+    share, temperature = 0.6, 0.5
+    k = torch.full((20_000,), 2 + share)
+    up = (RELAXATIONS["gumbel"](k, 0.0, random()) > 2.5).double().mean().item()
+    down_logit, up_logit = (-torch.atanh(torch.tensor(v)) / temperature for v in (share, 1 - share))
+    assert up == pytest.approx(torch.sigmoid(up_logit - down_logit).item(), abs=0.015)
+
+
+def test_gumbel_passes_a_gradient():
+    k = K.clone().requires_grad_()
+    RELAXATIONS["gumbel"](k, 0.0, random()).sum().backward()
+    assert k.grad.isfinite().all()
+    assert k.grad.mean() > 0
+
+
+def test_the_objective_trades_decibels_for_doublings():
+    x, bits = torch.zeros(1, 3, 4, 4), torch.tensor([1023.0])
+    base = objective_db(x + 0.1, x, bits, 3.0).item()
+    assert base == pytest.approx(-20 + 3 * 10, abs=1e-3)
+    assert objective_db(x + 0.1, x, 2 * bits + 1, 3.0).item() == pytest.approx(base + 3, abs=1e-3)
+    assert objective_db(x + 0.1, x, bits, 0.0).item() == pytest.approx(-20, abs=1e-3)
