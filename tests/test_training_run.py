@@ -16,7 +16,7 @@ from vgic_lib.codec import compress, decompress
 from vgic_lib.config import TrainingConfig
 from vgic_lib.data import prepare
 from vgic_lib.errors import DataError, ModelError
-from vgic_lib.model_store import find_model, list_models, load_model
+from vgic_lib.model_store import list_models, load_model
 from vgic_lib.training_run import run_name, train_model
 
 CONFIG = TrainingConfig(
@@ -95,7 +95,6 @@ def test_the_weights_code_a_picture(weights, count):
     data = compress(image, model=f"{weights}:{count}", quality=80)
     decoded = decompress(data)  # finds the model by its id, below outputs/runs/
     assert decoded.size == image.size
-    assert data[:4] != b"" and find_model(load_model(str(weights)).model_id).name == "vaegan"
     error = np.asarray(decoded, float)[5:-5, 5:-5] - np.asarray(image, float)[5:-5, 5:-5]
     assert np.square(error).mean() < np.asarray(image, float).var()
 
@@ -125,6 +124,7 @@ def test_other_settings_are_refused_and_nothing_changes(weights, photographs):
 
 def test_overwriting_starts_again(home, photographs):
     config = replace(CONFIG, num_channels=(2,), steps=1)
+    photographs = [photograph for photograph in photographs if photograph.split == "train"]
     weights = train_model(config, "again", photographs, name="mine")
     assert weights == paths.training_dir("again") / "mine" / "mine.safetensors"
     train_model(replace(config, seed=5), "again", photographs, name="mine", overwrite=True)

@@ -42,8 +42,8 @@ def train_model(
     """Train, or continue, and write <name>.safetensors; a finished run is not repeated.
 
     In outputs/runs/<run>/training/<name>/ there are, as training goes on, checkpoint.pt, metrics.csv,
-    curves.png (.pdf, .csv), samples.png (originals, then reconstructions for each channel count), and
-    config.json.
+    curves.png (.pdf, .csv) and samples.png (originals, then reconstructions for each channel count), and
+    in the end config.json.
 
     Args:
         config: of the run.
@@ -67,8 +67,8 @@ def train_model(
     )
     if not images:
         raise DataError("no training photographs: choose a data set whose split has some")
-    write_text(folder / "config.json", json.dumps(asdict(config), indent=2))
     trained = train(config, folder, images, validation, report=lambda t: write_report(t, folder, validation))
+    write_text(folder / "config.json", json.dumps(asdict(config), indent=2))
     weights = folder / f"{name}.safetensors"
     export(trained, config, images, weights)
     return weights
