@@ -4,8 +4,8 @@
 The Karhunen-Loeve transform (KLT) of 4 x 4 x 3 pixel blocks is the linear transform with the least
 squared error for every number of kept coefficients (Jolliffe, "Principal Component Analysis", ch. 2).
 Convolutions with LeakyReLU between them compute it, because leaky(a) - leaky(-a) = (1 + slope) a: each
-value travels as a pair of opposite signs. Only the tanh of the latents bends it, little for few channels. The rest of each
-layer keeps a random start and learns what a linear codec cannot do.
+value travels as a pair of opposite signs. Only the tanh of the latents bends it, little for few channels.
+The rest of each layer keeps a random start and learns what a linear codec cannot do.
 """
 
 import itertools
