@@ -177,7 +177,7 @@ def test_finished_smoke_run_is_skipped(smoke):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--profile", "huge"), "unknown profile 'huge'; choose from default, paper, smoke"),
+        (("--profile", "huge"), "unknown profile 'huge'; choose from default, paper, published, smoke"),
         (("-p", "stepps", "3"), "no notebook has a parameter 'stepps'"),
         (("-p", "steps", "many"), "must be of type int, not 'many'"),
     ],

@@ -67,6 +67,13 @@ def test_unknown_method_is_refused(model, pictures, tmp_path):
         run(model, pictures, tmp_path / "traces.csv", methods=["magic"])
 
 
+def test_unknown_setting_is_refused(model, pictures, tmp_path):
+    with pytest.raises(ParameterError, match="n=2 with 6 bits"):
+        search_runs.run(
+            model, [Setting(2, 5)], pictures, METHODS, tmp_path / "t.csv", steps=1, doubling_gain_db=3.0
+        )
+
+
 def test_gains_are_measured_against_the_encoder():
     lines = [("a", "gumbel", 0, 30.0, 2.0), ("a", "gumbel", 9, 31.0, 1.0), ("a", "from-noise", 9, 29.0, 4.0)]
     traces = pd.DataFrame(lines, columns=["image", "method", "step", "psnr_db", "bpp_estimated"])

@@ -25,7 +25,7 @@ def execute(notebook: Path, copy: Path, parameters: dict[str, Any]) -> None:
         papermill.execute_notebook(
             notebook, copy, parameters, kernel_name="python3", cwd=paths.notebooks(), progress_bar=False,
             stdout_file=echo, stderr_file=echo, on_cell_start=echo.cell_start, start_timeout=300,
-            extra_arguments=["--IPKernelApp.log_level=50"],  # else it complains of its own loopback, and of its end
+            extra_arguments=["--IPKernelApp.log_level=50"],  # else it complains of its loopback and its end
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         reason = " ".join(f"{error.ename}: {error.evalue}".split())

@@ -49,8 +49,11 @@ def run(
         time_s, psnr_db, bpp_estimated.
 
     Raises:
-        ParameterError: unknown method. StorageError: `path` cannot be written.
+        ParameterError: unknown method, or a setting that the model does not have. StorageError: `path` cannot be written.
     """
+    if unknown := set(settings) - set(model.settings):
+        offered = ", ".join(f"n={s.num_channels} with {s.bits} bits" for s in model.settings)
+        raise ParameterError(f"{model.name} does not offer {tuple(min(unknown))}; choose from {offered}")
     configs = {name: _config(name, steps, doubling_gain_db) for name in methods}
     keep = path.exists() and not overwrite
     frames = [pd.read_csv(path, dtype={"image": str, "model_id": str})] if keep else []
