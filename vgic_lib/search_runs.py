@@ -49,7 +49,8 @@ def run(
         time_s, psnr_db, bpp_estimated.
 
     Raises:
-        ParameterError: unknown method, or a setting that the model does not have. StorageError: `path` cannot be written.
+        ParameterError: unknown method, or a setting that the model does not have.
+        StorageError: `path` cannot be written.
     """
     if unknown := set(settings) - set(model.settings):
         offered = ", ".join(f"n={s.num_channels} with {s.bits} bits" for s in model.settings)
