@@ -11,6 +11,7 @@ from PIL import Image
 
 from vgic_lib import figures, side_by_side
 from vgic_lib.data import Photograph
+from vgic_lib.errors import ParameterError
 from vgic_lib.results import original_path, reconstruction_path
 
 
@@ -138,3 +139,15 @@ def test_reconstructions_show_what_is_on_disk(tmp_path: Path) -> None:
         assert word in words
     whole, detail = (ax.images[0].get_array() for ax in (figure.axes[1], figure.axes[4]))
     assert np.array_equal(whole, pixels) and detail.shape == (20, 16, 3)
+
+
+def test_the_picture_that_was_kept_is_chosen(tmp_path):
+    rows = pd.DataFrame([("a", "files/a.0/x.vgic"), ("b", "files/b.1/x.vgic")], columns=["image", "file"])
+    with pytest.raises(ParameterError, match="notebook 04"):
+        side_by_side.choose_picture(rows, tmp_path)
+    path = reconstruction_path("files/b.1/x.vgic", tmp_path)
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert side_by_side.choose_picture(rows, tmp_path) == "b"
+    with pytest.raises(ParameterError, match="of a are kept"):
+        side_by_side.choose_picture(rows, tmp_path, "a")

@@ -9,10 +9,33 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from vgic_lib.classical import CLASSICAL
+from vgic_lib.errors import ParameterError
 from vgic_lib.figures import ACCENT, Figure, blank, style
 from vgic_lib.images import read_image, to_array
 from vgic_lib.results import original_path, reconstruction_path
 from vgic_lib.tables import curve_title
+
+
+def choose_picture(rows: pd.DataFrame, folder: Path, wanted: str = "") -> str:
+    """Name of a picture whose reconstructions notebook 04 kept: `wanted`, or the first.
+
+    Args:
+        rows: as `results.to_frame` makes them.
+        folder: of the rows.
+        wanted: name of a picture, or nothing.
+
+    Raises:
+        ParameterError: there are none, or none of `wanted`.
+    """
+    files = rows.groupby("image", sort=False)["file"].first()
+    kept = [image for image, file in files.items() if reconstruction_path(file, folder).exists()]
+    if not kept or wanted and wanted not in kept:
+        names = ", ".join(kept) or "none are there"
+        raise ParameterError(
+            f"no reconstructions of {wanted or 'any picture'} are kept ({names}); "
+            "run notebook 04 with it as figure_image"
+        )
+    return wanted or kept[0]
 
 
 def reconstructions(shown: pd.DataFrame, folder: Path) -> Figure:
