@@ -48,3 +48,11 @@ def assert_near(found, expected, atol, rtol=0.0):
     """As torch.testing.assert_close, which takes seconds to import symbolic algebra at its first call."""
     assert found.shape == expected.shape
     assert torch.allclose(found, expected, rtol=rtol, atol=atol), (found - expected).abs().max()
+
+
+def fitted_model():
+    """A linear model for 2 and 4 channels whose priors know smooth symbols."""
+    model = linear_model((2, 4))
+    for bits in model.bit_depths:
+        model.priors[str(bits)].fit([smooth_symbols(4, 20, 20, bits)])
+    return model

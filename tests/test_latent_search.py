@@ -3,7 +3,7 @@
 
 import pytest
 import torch
-from samples import assert_near, linear_model, smooth_crops, smooth_symbols
+from samples import assert_near, fitted_model, smooth_crops, smooth_symbols
 
 from vgic_lib.errors import ParameterError
 from vgic_lib.latent_model import Setting
@@ -14,10 +14,7 @@ SETTING = Setting(2, 4)
 
 @pytest.fixture(scope="module")
 def model():
-    model = linear_model((2, 4))
-    for bits in model.bit_depths:
-        model.priors[str(bits)].fit([smooth_symbols(4, 20, 20, bits)])
-    return model
+    return fitted_model()
 
 
 @pytest.fixture(scope="module")

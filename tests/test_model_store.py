@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import save_file
-from samples import assert_near, linear_model, smooth_symbols
+from samples import assert_near, fitted_model, smooth_symbols
 
 from vgic_lib import paths
 from vgic_lib.errors import ModelError
@@ -18,10 +18,7 @@ from vgic_lib.networks.vaegan import Generator
 
 @pytest.fixture(scope="module")
 def model():
-    model = linear_model((2, 4))
-    for bits in model.bit_depths:
-        model.priors[str(bits)].fit([smooth_symbols(4, 20, 20, bits)])
-    return model
+    return fitted_model()
 
 
 @pytest.fixture

@@ -198,17 +198,18 @@ def train(
     for _ in progress(range(trainer.step, config.steps), "training", config.steps, trainer.step):
         losses = trainer.train_step()
         last = trainer.step == config.steps
-        if trainer.step % config.log_every == 0 or trainer.step % config.validate_every == 0 or last:
+        validating = trainer.step % config.validate_every == 0 or last
+        if validating or trainer.step % config.log_every == 0:
             trainer.elapsed_s = time.monotonic() - started
             pace = (trainer.step - logged_step) * config.batch / max(1e-9, trainer.elapsed_s - logged_s)
             row = _row(trainer, losses, pace)
-            if validation and (trainer.step % config.validate_every == 0 or last):
+            if validating and validation:
                 row |= validate(*trainer.averaged(), config.num_channels, validation)
             trainer.metrics.append(row)
             trainer.elapsed_s = logged_s = time.monotonic() - started
             logged_step = trainer.step
             write_metrics(trainer.metrics, folder / METRICS)
-            if report is not None and len(row) > len(_row(trainer, losses, pace)):
+            if validating and validation and report is not None:
                 report(trainer)
         if time.monotonic() - saved > config.checkpoint_every_s or last:
             trainer.save(checkpoint)
