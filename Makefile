@@ -6,7 +6,7 @@ PYTHONS = $(PYTHON) python3.12 python3.13 python3.11 python3
 BIN = .venv/bin
 PROFILE ?= default
 .DEFAULT_GOAL = help
-.PHONY: help results test lab env lint notebooks constraints clean
+.PHONY: help results test lab env lint notebooks readme constraints clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,9 @@ lint: env  ## check style, and format
 
 notebooks: env  ## strip outputs and normalise cell ids before a commit
 	$(BIN)/nbstripout notebooks/*.ipynb
+
+readme: env  ## put the tracked tables into README
+	$(BIN)/python tools/readme_tables.py
 
 constraints: env  ## renew the versions in constraints.txt
 	$(BIN)/uv pip compile --universal --no-header --no-annotate --all-extras --upgrade pyproject.toml -o constraints.txt

@@ -17,7 +17,7 @@ import time
 import torch
 from torch.nn import functional as F
 
-from vgic_lib.config import TrainingConfig
+from vgic_lib.config import VaeGanConfig
 from vgic_lib.losses import LABEL_SMOOTHING, Networks, Optimizers, adversarial_step
 from vgic_lib.networks.discriminator import IMAGE_SIZE, Discriminator
 from vgic_lib.networks.vaegan import Encoder, Generator, initialise_as_published
@@ -78,7 +78,7 @@ def ours(num_channels, x):
         adam(networks.encoder, networks.generator, fused=True), adam(networks.discriminator, fused=True)
     )
     x = x.contiguous(memory_format=layout)
-    return lambda: adversarial_step(networks, optimizers, x, TrainingConfig(num_channels=(num_channels,)))
+    return lambda: adversarial_step(networks, optimizers, x, VaeGanConfig(num_channels=(num_channels,)))
 
 
 def main():

@@ -93,7 +93,7 @@ class FakeModel(nn.Module):
         return x_hat[:, :, : size[0], : size[1]]
 
     def encode(self, latents_hat: tuple[Tensor, ...], setting: FakeSetting) -> list[bytes]:
-        symbols = latents_hat[0][0].to(torch.int64).numpy()
+        symbols = self.rounded(latents_hat, setting)[0][0].to(torch.int64).numpy()
         encoder = Encoder(self._tables(setting))
         encoder.put(symbols, self._index(symbols.shape))
         return [encoder.finish()]

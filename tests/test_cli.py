@@ -8,16 +8,19 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fakes import FakeModel, install
 from PIL import Image
+from tiny_hyperprior import tiny_model
 
 import vgic_lib
 from vgic_lib import codec, model_store, paths, pipeline, training_run
 from vgic_lib.cli import main
+from vgic_lib.config import PRESETS
 from vgic_lib.errors import ModelError
 from vgic_lib.latent_model import VaeGan
 
@@ -91,6 +94,31 @@ def test_round_trip(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["info", str(small)]) == 0
     out = capsys.readouterr().out
     assert "41" in out and "bits=8" in out and "fake" in out
+
+
+def test_targets(photo: Path, tmp_path: Path, refuse: Refuse, capsys: pytest.CaptureFixture[str]) -> None:
+    small, size = tmp_path / "small.vgic", len(codec.compress(Image.open(photo), quality=50))
+    assert main(["compress", str(photo), str(small), "--target-bytes", str(size)]) == 0
+    assert small.stat().st_size == size
+    assert main(["compress", str(photo), str(small), "--target-psnr", "5", "--force"]) == 0
+    assert small.stat().st_size < size
+    capsys.readouterr()
+    out = tmp_path / "out.vgic"
+    assert "smallest" in refuse("compress", photo, out, "--target-bytes", "9")
+    assert "dB" in refuse("compress", photo, out, "--target-psnr", "200")
+    refuse("compress", photo, out, "--target-psnr", "30", "--target-bytes", "999", status=2)
+    refuse("compress", photo, out, "--quality", "30", "--target-bytes", "999", status=2)
+
+
+def test_info_of_a_model(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tiny_model()
+    install(monkeypatch, model)
+    assert main(["info", "--model", "tiny"]) == 0
+    facts = dict(line.rsplit(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert facts["model"] == "tiny" and facts["operating points"] == "897"
+    assert int(facts["parameters"]) == sum(parameter.numel() for parameter in model.parameters())
+    linear = 24 * 768 / 256 / 1000  # the synthesis' largest part, in thousands a pixel
+    assert linear < float(facts["decoder kmac per pixel"]) < 5 * linear
 
 
 @pytest.mark.parametrize("ending", [".webp", ".tif", ".PNG"])
@@ -207,6 +235,8 @@ def test_bad_settings(photo: Path, tmp_path: Path, refuse: Refuse, options: tupl
         [],
         ["no-such-command"],
         ["compress", "a.png"],
+        ["info"],
+        ["info", "a.vgic", "--model", "tiny"],
         ["compress", "a.png", "b.vgic", "--quality", "high"],
         ["compress", "a.png", "b.vgic", "--no-such-option"],
         ["run", "-p", "name"],
@@ -331,10 +361,33 @@ def test_train_hands_everything_on(monkeypatch: pytest.MonkeyPatch, home: Path, 
     assert {photograph.split for photograph in photographs} == {"train", "validation", "test"}
 
 
+def test_train_takes_a_preset_and_a_folder_to_validate_on(
+    monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path: Path
+) -> None:
+    calls = []
+    monkeypatch.setattr(training_run, "train_model", lambda *arguments: calls.append(arguments))
+    for folder, seeds in (("all", (1, 2, 3)), ("held_out", (3, 4))):
+        (tmp_path / folder).mkdir()
+        for seed in seeds:
+            pixels = np.random.default_rng(seed).integers(0, 256, (70, 80, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{seed}.png")
+    folders = ["--folder", str(tmp_path / "all"), "--validation-folder", str(tmp_path / "held_out")]
+    line = "train --model hyperprior --preset hyperprior-gpu --set crop_side=64 --run mine --dataset folder"
+    assert main([*line.split(), *folders]) == 0
+    config, _, photographs = calls[0]
+    assert config == replace(PRESETS["hyperprior-gpu"], crop_side=64)
+    splits = sorted((photograph.name, photograph.split) for photograph in photographs)
+    assert splits == [("1", "train"), ("2", "train"), ("3", "validation"), ("4", "validation")]
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
         (["--model", "no-such"], "no-such"),
+        (["--preset", "no-such"], "hyperprior-cpu"),
+        (["--preset", "hyperprior-cpu"], "--model hyperprior"),
+        (["--model", "hyperprior", "--nested", "--set", "bits=8"], "bits"),
+        (["--model", "hyperprior", "--num-channels", "8"], "num_channels"),
         (["--set", "no_such=1"], "no_such"),
         (["--set", "steps"], "NAME=VALUE"),
         (["--set", "steps=many"], "steps"),

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 from fakes import FakeModel, install
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tiny_hyperprior import tiny_model
 
-from vgic_lib import bitstream, codec, model_store, paths
+from vgic_lib import bitstream, codec, metrics, model_store, paths
 from vgic_lib.errors import BitstreamError, ImageError, ModelError, ParameterError, VgicError
 from vgic_lib.latent_model import VaeGan
 
@@ -20,11 +21,11 @@ MODES = ("L", "LA", "RGB", "RGBA")
 SIZES = [(1, 1), (1, 37), (37, 1), (5, 3), (14, 14), (63, 50)]  # width, height
 
 
-@pytest.fixture(scope="module", params=["fake", "vaegan"])
+@pytest.fixture(scope="module", params=["fake", "vaegan", "hyperprior"])
 def model(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[FakeModel | VaeGan]:
-    """The model that the store offers as the default: the stand-in, or an untrained VAE-GAN on disk."""
+) -> Iterator[FakeModel | model_store.Model]:
+    """The model that the store offers as the default: the stand-in, or an untrained one on disk."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "fake":
             install(patch, FakeModel())
@@ -33,7 +34,10 @@ def model(
             weights = tmp_path_factory.mktemp("weights")
             patch.setattr(paths, "WEIGHTS", weights)
             patch.setenv("VGIC_HOME", str(weights))
-            model_store.save_model(VaeGan([2, 8]), weights / "vaegan.safetensors", "untrained")
+            untrained = VaeGan([2, 8]) if request.param == "vaegan" else tiny_model()
+            model_store.save_model(
+                untrained, weights / f"{model_store.DEFAULT_MODEL}.safetensors", "untrained"
+            )
         yield model_store.load_model(model_store.DEFAULT_MODEL)
 
 
@@ -66,6 +70,7 @@ def test_decoder_shows_what_the_encoder_saw(model, mode: str, size: tuple[int, i
         np.testing.assert_array_equal(decoded.getchannel("A"), image.getchannel("A"))
 
 
+@settings(deadline=None)  # the first call of a model prepares its tables
 @given(
     width=st.integers(1, 30),
     height=st.integers(1, 30),
@@ -131,7 +136,8 @@ def test_info_adds_up(model) -> None:
     family = model_store.find_model(model.model_id).name  # of all channel counts in the weights file
     assert (facts.width, facts.height, facts.mode, facts.model) == (178, 218, "LA", family)
     assert facts.model_id == model.model_id.hex()
-    assert facts.setting == f"num_channels={model.setting(50).num_channels}, bits=6"
+    names = model.setting(50)._asdict().items()
+    assert facts.setting == ", ".join(f"{name}={value}" for name, value in names)
     assert facts.file_bytes == len(data) == facts.latent_bytes + facts.alpha_bytes + facts.overhead_bytes
     assert facts.overhead_bytes <= 24 and facts.alpha_bytes > 0
     assert facts.bpp == pytest.approx(8 * len(data) / (178 * 218))
@@ -155,6 +161,45 @@ def test_impossible_quality(model, quality: float) -> None:
 def test_searched_latents_survive(model) -> None:
     data, reconstruction = codec.encode(picture("RGB", (30, 22)), search_steps=3)
     np.testing.assert_array_equal(codec.decompress(data), reconstruction)
+
+
+@only_fake
+def test_targets(model) -> None:
+    """The search over settings is tested with `rate_control`; here, that whole files and pictures count."""
+    image = picture("LA", (64, 64))
+    encoded = {quality: codec.encode(image, quality=quality) for quality in (1, 50, 100)}
+    sizes = [len(file.data) for file in encoded.values()]
+    assert codec.compress(image, target_bytes=sizes[1]) == encoded[50].data
+    x, x_hat = (np.asarray(one.convert("RGB")) for one in (image, encoded[50].reconstruction))
+    assert codec.compress(image, target_psnr=metrics.psnr_db(x, x_hat)) == encoded[50].data
+    with pytest.raises(ParameterError, match=str(sizes[0])):
+        codec.compress(image, target_bytes=sizes[0] - 1)
+    with pytest.raises(ParameterError, match="dB"):
+        codec.compress(image, target_psnr=99)
+
+
+@pytest.mark.parametrize("model", ["hyperprior"], indirect=True)
+def test_targets_are_met_closely_where_quality_is_continuous(model) -> None:
+    image = picture("RGB", (150, 100))
+    sizes = [len(codec.compress(image, quality=quality)) for quality in (1, 50, 100)]
+    assert sizes[0] < sizes[1] < sizes[2]
+    target = round((sizes[0] + sizes[2]) / 2)
+    assert 0.97 * target <= len(codec.compress(image, target_bytes=target)) <= target
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"quality": 50, "target_bytes": 1000},
+        {"target_bytes": 1000, "target_psnr": 30},
+        {"quality": 50, "target_psnr": 30},
+        {"target_bytes": 0},
+        {"target_bytes": 1000, "setting": (3, 4)},
+    ],
+)
+def test_options_that_contradict_each_other(model, options: dict) -> None:
+    with pytest.raises(ParameterError):
+        codec.compress(picture("RGB", (8, 8)), **options)
 
 
 def test_negative_search_steps(model) -> None:

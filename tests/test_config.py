@@ -5,7 +5,7 @@ import dataclasses
 
 import pytest
 
-from vgic_lib.config import PRESETS, TrainingConfig, load_config
+from vgic_lib.config import CONFIGS, PRESETS, HyperpriorConfig, VaeGanConfig, load_config
 from vgic_lib.errors import ParameterError
 
 NO_DISCRIMINATOR = {"adversarial_from": 1.0}
@@ -13,7 +13,7 @@ NO_DISCRIMINATOR = {"adversarial_from": 1.0}
 
 def test_the_defaults_are_the_schedule_of_2020():
     config = PRESETS["published"]
-    assert config == TrainingConfig()
+    assert config == VaeGanConfig()
     assert (config.crop_height, config.crop_width, config.batch) == (218, 178, 20)
     assert (config.learning_rate, config.beta1, config.beta2) == (5e-4, 0.5, 0.999)
     assert config.steps == 15 * -(-6472 // 20)  # the last batch of an epoch is smaller
@@ -47,20 +47,20 @@ def test_the_nested_preset_serves_the_published_channel_counts():
     ],
 )
 def test_words_of_a_command_line_are_parsed(name, text, value):
-    loaded = getattr(load_config(TrainingConfig, {name: text}), name)
+    loaded = getattr(load_config(VaeGanConfig, {name: text}), name)
     assert loaded == value
     assert type(loaded) is type(value)
 
 
 def test_values_of_a_yaml_file_are_taken_as_they_are():
-    config = load_config(TrainingConfig, {"num_channels": [2], "learning_rate": 1, "compile": False})
+    config = load_config(VaeGanConfig, {"num_channels": [2], "learning_rate": 1, "compile": False})
     assert config.num_channels == (2,)
     assert type(config.learning_rate) is float
     assert config.compile is False
 
 
 def test_other_settings_stay_those_of_the_base():
-    config = load_config(TrainingConfig, {"steps": "7"}, PRESETS["nested"])
+    config = load_config(VaeGanConfig, {"steps": "7"}, PRESETS["nested"])
     assert config == dataclasses.replace(PRESETS["nested"], steps=7)
     assert PRESETS["nested"].steps != 7
 
@@ -103,16 +103,66 @@ def test_other_settings_stay_those_of_the_base():
 )
 def test_what_cannot_work_is_refused_in_one_line(values):
     with pytest.raises(ParameterError) as caught:
-        load_config(TrainingConfig, values)
+        load_config(VaeGanConfig, values)
     assert "\n" not in str(caught.value)
     assert next(iter(values)) in str(caught.value) or "training:" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"num_channels": 8},
+        {"model": "vaegan"},
+        {"groups": ()},
+        {"groups": (0, 4)},
+        {"groups": (700, 69)},
+        {"analysis_widths": (64, 96)},
+        {"synthesis_widths": (0, 8, 8)},
+        {"synthesis_blocks": (1, -1, 1)},
+        {"hidden": 0},
+        {"initial_crops": 0},
+        {"lambda_low": 0},
+        {"lambda_high": 8e-4},
+        {"crop_side": 72},
+        {"late_crop_side": 0},
+        {"late_from": 1.5},
+        {"table_rate": -1},
+        {"final_rate": 2},
+        {"clip_norm": -1},
+        {"bf16": True},
+        {"validation_pictures": -1},
+    ],
+    ids=str,
+)
+def test_what_cannot_work_for_the_codec_is_refused_in_one_line(values):
+    with pytest.raises(ParameterError) as caught:
+        load_config(HyperpriorConfig, values)
+    assert "\n" not in str(caught.value)
+    assert (
+        next(iter(values)) in str(caught.value)
+        or "widths" in str(caught.value)
+        or "blocks" in str(caught.value)
+    )
+
+
+def test_late_batches_have_the_pixels_of_earlier_ones():
+    config = HyperpriorConfig(batch=16, crop_side=128, late_from=0.75, late_crop_side=256, steps=100)
+    assert config.sampling(74) == ((128, 128), 16)
+    assert config.sampling(75) == ((256, 256), 4)
+    assert PRESETS["hyperprior-cpu"].sampling(19999) == ((128, 128), 16)
+    assert VaeGanConfig().sampling(0) == ((218, 178), 20)
+
+
+def test_presets_name_their_model():
+    assert {type(config) for config in PRESETS.values()} == set(CONFIGS.values())
+    assert all(type(config) is CONFIGS[config.model] for config in PRESETS.values())
+
+
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(ParameterError, match="stepz.*num_channels.*steps"):
-        load_config(TrainingConfig, {"stepz": 3})
+    with pytest.raises(ParameterError, match="stepz.*steps.*num_channels"):
+        load_config(VaeGanConfig, {"stepz": 3})
 
 
 @pytest.mark.parametrize(("fraction", "step"), [(0.0, 0), (0.5, 5), (1.0, 10)])
 def test_the_discriminator_joins_after_a_fraction_of_the_steps(fraction, step):
-    assert TrainingConfig(adversarial_from=fraction, steps=10).adversarial_step == step
+    assert VaeGanConfig(adversarial_from=fraction, steps=10).adversarial_step == step

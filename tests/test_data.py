@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from vgic_lib import data
@@ -160,38 +159,3 @@ def test_load(folder):
     assert np.array_equal(arrays[1], np.asarray(Image.open(photographs[1].path)))
     with pytest.raises(Exception, match="does not exist"):
         data.load([replace(photographs[0], path=str(folder / "gone.png"))])
-
-
-def numbered(height, width, start):
-    """Picture (H, W, 3) whose pixels all differ."""
-    return (np.arange(height * width * 3).reshape(height, width, 3) + start).astype(np.uint8)
-
-
-def test_batch_depends_on_seed_and_step_only():
-    images = [numbered(20, 30, 0), numbered(40, 16, 9)]
-    first = data.CropSampler(images, (8, 12), 5, seed=1)
-    later = data.CropSampler(images, (8, 12), 5, seed=1)
-    batches = [first.batch(step) for step in range(3)]
-    assert batches[0].shape == (5, 3, 8, 12) and batches[0].dtype == torch.uint8
-    assert torch.equal(later.batch(2), batches[2])
-    assert not torch.equal(batches[1], batches[2])
-    assert not torch.equal(data.CropSampler(images, (8, 12), 5, seed=2).batch(2), batches[2])
-
-
-def test_crops_are_parts_of_the_picture():
-    image = np.random.default_rng(0).integers(0, 256, (10, 11, 3), dtype=np.uint8)
-    parts = {image[y : y + 8, x : x + 9].tobytes() for y in range(3) for x in range(3)}
-    mirrored = {image[y : y + 8, x : x + 9][:, ::-1].tobytes() for y in range(3) for x in range(3)}
-    plain = data.CropSampler([image], (8, 9), 200, seed=0, flip=False).batch(0)
-    flipped = data.CropSampler([image], (8, 9), 400, seed=0).batch(0)
-    assert {crop.permute(1, 2, 0).numpy().tobytes() for crop in plain} == parts
-    assert {crop.permute(1, 2, 0).numpy().tobytes() for crop in flipped} == parts | mirrored
-
-
-def test_larger_pictures_are_drawn_more_often_and_small_ones_never():
-    images = [np.full((h, w, 3), value, np.uint8) for value, h, w in [(1, 10, 10), (2, 30, 10), (3, 5, 99)]]
-    drawn = data.CropSampler(images, (8, 8), 4000, seed=0).batch(0)[:, 0, 0, 0]
-    assert set(drawn.tolist()) == {1, 2}
-    assert 0.72 < (drawn == 2).float().mean() < 0.78
-    with pytest.raises(ParameterError, match="smaller crops"):
-        data.CropSampler(images, (64, 64), 1, seed=0)

@@ -12,10 +12,12 @@ import pytest
 import skimage
 from conftest import PROJECT
 from PIL import Image
+from tiny_hyperprior import tiny_model
 
-from vgic_lib import bitstream, codec
+from vgic_lib import bitstream, codec, model_store
+from vgic_lib.hyperprior_model import LARGEST_CODE, QualitySetting
 from vgic_lib.latent_model import Setting
-from vgic_lib.model_store import find_model, load_model
+from vgic_lib.model_store import load_model
 
 FOLDER = PROJECT / "tests" / "golden"
 CASES = {
@@ -24,6 +26,10 @@ CASES = {
     "rgb-n28-b8": ("RGB", (1, 1), Setting(28, 8)),
     "gray-n4-b8": ("L", (40, 31), Setting(4, 8)),
     "rgba-n16-b4": ("RGBA", (33, 47), Setting(16, 4)),
+    "tiny-rgb-q0": ("RGB", (200, 130), QualitySetting(0)),
+    "tiny-rgb-q333": ("RGB", (65, 63), QualitySetting(333)),
+    "tiny-gray-q448": ("L", (1, 1), QualitySetting(448)),
+    "tiny-rgba-q896": ("RGBA", (47, 33), QualitySetting(LARGEST_CODE)),
 }
 TOLERANCE = 2  # levels: pixels come from floating-point convolutions, symbols do not
 
@@ -36,21 +42,43 @@ def original(mode, size):
     return image.convert(mode)
 
 
-def symbols_digest(data):
-    header, sections = bitstream.unpack(data)
-    model = find_model(header.model_id.to_bytes(4))
-    setting = model.from_code(header.setting)
-    sections = sections[: len(sections) - (bitstream.Layout.ALPHA in header.layout)]
-    (k,) = model.decode(sections, setting, (header.height, header.width))
-    return hashlib.sha256(k.numpy().astype(np.uint8).tobytes()).hexdigest()
+@pytest.fixture(scope="module")
+def tiny():
+    return tiny_model()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def regenerate(request):
+def installed(tiny):
+    """The tiny hyperprior is found by its id, as shipped weights are."""
+    find_model = model_store.find_model
+
+    def find(model_id):
+        return tiny if model_id == tiny.model_id else find_model(model_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model_store, "find_model", find)
+        yield
+
+
+def symbols_digest(data):
+    header, sections = bitstream.unpack(data)
+    model = model_store.find_model(header.model_id.to_bytes(4))
+    setting = model.from_code(header.setting)
+    sections = sections[: len(sections) - (bitstream.Layout.ALPHA in header.layout)]
+    latents = model.decode(sections, setting, (header.height, header.width))
+    if isinstance(setting, Setting):  # small integers
+        return hashlib.sha256(latents[0].numpy().astype(np.uint8).tobytes()).hexdigest()
+    values = [(k.double() + 0.0).contiguous().numpy().astype("<f8") for k in latents]  # no negative zero
+    return hashlib.sha256(b"".join(k.tobytes() for k in values)).hexdigest()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def regenerate(request, installed, tiny):
     if request.config.getoption("--regen-golden"):
         digests = {}
         for name, (mode, size, setting) in CASES.items():
-            data, picture = codec.encode(original(mode, size), model=load_model("vaegan"), setting=setting)
+            model = load_model("vaegan") if isinstance(setting, Setting) else tiny
+            data, picture = codec.encode(original(mode, size), model=model, setting=setting)
             (FOLDER / f"{name}.vgic").write_bytes(data)
             picture.save(FOLDER / f"{name}.png")
             digests[name] = symbols_digest(data)

@@ -7,12 +7,22 @@ import json
 import pytest
 import torch
 from safetensors.torch import save_file
-from samples import assert_near, fitted_model, smooth_symbols
+from samples import assert_near, fitted_model, smooth_crops, smooth_symbols
+from tiny_hyperprior import tiny_model, tiny_network
 
 from vgic_lib import paths
 from vgic_lib.errors import ModelError
+from vgic_lib.hyperprior_model import QualitySetting
 from vgic_lib.latent_model import Setting
-from vgic_lib.model_store import FORMAT, find_model, list_models, load_model, save_model
+from vgic_lib.model_store import (
+    HYPERPRIOR_FORMAT,
+    VAEGAN_FORMAT,
+    as_stored,
+    find_model,
+    list_models,
+    load_model,
+    save_model,
+)
 from vgic_lib.networks.vaegan import Generator
 
 
@@ -107,12 +117,17 @@ def foreign(path):
 
 
 def incomplete(path):
-    metadata = {"format": FORMAT, "channel_counts": "[2]", "bit_depths": "[8]", "description": ""}
+    metadata = {"format": VAEGAN_FORMAT, "channel_counts": "[2]", "bit_depths": "[8]", "description": ""}
     save_file({"x": torch.zeros(2)}, path, metadata)
 
 
 def nonsense(path):
-    metadata = {"format": FORMAT, "channel_counts": json.dumps("two"), "bit_depths": "8", "description": ""}
+    metadata = {
+        "format": VAEGAN_FORMAT,
+        "channel_counts": json.dumps("two"),
+        "bit_depths": "8",
+        "description": "",
+    }
     save_file({"x": torch.zeros(2)}, path, metadata)
 
 
@@ -160,6 +175,65 @@ def test_models_are_listed_under_names_that_load(shipped, model):
         assert {setting for setting in loaded.settings if setting.num_channels == loaded.num_channels} == set(
             card.settings
         )
+
+
+def test_a_hyperprior_comes_back(shipped):
+    model = tiny_model()
+    identity = save_model(model, shipped / "hyperprior.safetensors", "for all rates")
+    loaded = load_model("hyperprior")
+    assert (loaded.name, loaded.model_id, loaded.lambdas) == ("hyperprior", identity, model.lambdas)
+    assert find_model(identity) is loaded
+    state = loaded.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+    setting, x = QualitySetting(448), smooth_crops(1, 40, 56)
+    sections = model.encode(model.analysis(x, setting), setting)
+    ours, theirs = (one.decode(sections, setting, (40, 56)) for one in (loaded, model))
+    assert all(torch.equal(k, other) for k, other in zip(ours, theirs, strict=True))
+    card = list_models()[0]
+    assert (card.name, card.description, card.settings) == ("hyperprior", "for all rates", model.settings)
+    with pytest.raises(ModelError, match="no variant with 8 channels") as caught:
+        load_model("hyperprior-8")
+    assert one_line(caught)
+
+
+def test_what_is_stored_is_what_was_rounded(shipped):
+    model = tiny_model()
+    with torch.no_grad():
+        for parameter in model.network.parameters():
+            parameter.add_(1e-3 * torch.rand(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    gains = model.network.log_gain.clone()
+    as_stored(model.network)
+    save_model(model, shipped / "hyperprior.safetensors", "odd weights")
+    state = load_model("hyperprior").network.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in model.network.state_dict().items())
+    assert torch.equal(state["log_gain"], gains)  # not in half precision
+    assert not torch.equal(state["z_base"], tiny_network().z_base)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("architecture", "[1, 2]"),
+        ("architecture", '{"groups": "many"}'),
+        ("architecture", '{"unknown": 1}'),
+        ("architecture", "{}"),
+        ("lambdas", "[1]"),
+        ("lambdas", "no JSON"),
+    ],
+)
+def test_a_hyperprior_with_wrong_metadata_is_one_line(shipped, name, value):
+    model, path = tiny_model(), shipped / "bad.safetensors"
+    metadata = {
+        "format": HYPERPRIOR_FORMAT,
+        "architecture": json.dumps(model.network.architecture),
+        "lambdas": "[0.1, 0.2]",
+        "description": "",
+    }
+    save_file({n: v.contiguous() for n, v in model.state_dict().items()}, path, metadata | {name: value})
+    with pytest.raises(ModelError, match="bad") as caught:
+        load_model("bad")
+    assert one_line(caught)
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy pickle"])

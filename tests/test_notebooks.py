@@ -98,7 +98,7 @@ def test_files_are_named_by_the_library(notebook):
     assert not re.search(r"""["'](?:\.\./|outputs|data/|runs/)|os\.chdir|sys\.path""", source)
 
 
-@pytest.mark.parametrize("profile", ["smoke", "default", "paper", "published"])
+@pytest.mark.parametrize("profile", ["smoke", "default", "paper", "published", "table2020"])
 def test_profiles_fit_the_notebooks(profile):
     plan = profiles.make_plan(profiles.load_profile(profile), {}, profile)
     names = [step.name for step in plan]
@@ -157,7 +157,7 @@ def test_smoke_rows_are_measured_on_the_files(smoke):
     home, _ = smoke
     folder = home / "outputs/runs/smoke/compression"
     rows = pandas.read_csv(folder / "rows.csv")
-    assert {"vaegan-2", "vaegan-8", "jpeg", "webp"} == set(rows.codec)
+    assert {"hyperprior", "vaegan-8", "jpeg", "webp"} == set(rows.codec)
     for row in rows.itertuples():
         size = (folder / row.file).stat().st_size
         assert row.bytes == size
@@ -177,7 +177,10 @@ def test_finished_smoke_run_is_skipped(smoke):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--profile", "huge"), "unknown profile 'huge'; choose from default, paper, published, smoke"),
+        (
+            ("--profile", "huge"),
+            "unknown profile 'huge'; choose from default, paper, published, smoke, table2020",
+        ),
         (("-p", "stepps", "3"), "no notebook has a parameter 'stepps'"),
         (("-p", "steps", "many"), "must be of type int, not 'many'"),
     ],

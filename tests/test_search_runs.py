@@ -5,10 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from samples import smooth_pictures
+from tiny_hyperprior import tiny_model
 
 from vgic_lib import search_runs
+from vgic_lib.comparison import operating_points
 from vgic_lib.errors import ParameterError
-from vgic_lib.latent_model import Setting, VaeGan
+from vgic_lib.latent_model import VaeGan
 from vgic_lib.results import make_picture
 
 METHODS = ["straight-through", "from-noise"]
@@ -28,8 +31,9 @@ def pictures():
 
 
 def run(model, pictures, path, methods=METHODS, steps=3, **options):
+    points = operating_points(model, [50], [6])
     return search_runs.run(
-        model, [Setting(2, 6)], pictures, methods, path, steps=steps, doubling_gain_db=3.0, **options
+        model, points, pictures, methods, path, steps=steps, doubling_gain_db=3.0, **options
     )
 
 
@@ -67,17 +71,67 @@ def test_unknown_method_is_refused(model, pictures, tmp_path):
         run(model, pictures, tmp_path / "traces.csv", methods=["magic"])
 
 
-def test_unknown_setting_is_refused(model, pictures, tmp_path):
-    with pytest.raises(ParameterError, match="n=2 with 6 bits"):
-        search_runs.run(
-            model, [Setting(2, 5)], pictures, METHODS, tmp_path / "t.csv", steps=1, doubling_gain_db=3.0
-        )
+def test_a_model_with_its_own_trade_uses_it(pictures, tmp_path):
+    traces = run(tiny_model(), pictures[:1], tmp_path / "t.csv", ["gumbel", "soft-rounding"])
+    assert set(traces["trade"]) == {"lambda"}
+    assert set(traces["setting"]) == {"q443"}
+    assert len(traces) == 2 * 4
+    assert traces.groupby("method")["bpp_estimated"].last().gt(0).all()
+
+
+def test_a_model_that_needs_its_encoder_says_so(pictures, tmp_path):
+    with pytest.raises(ParameterError, match="encoder"):
+        run(tiny_model(), pictures[:1], tmp_path / "t.csv", ["from-noise"])
+
+
+def test_encoder_curves_rise():
+    smooth = Image.fromarray(smooth_pictures(1, 40, 48)[0])
+    curves = search_runs.encoder_curves(tiny_model(), [make_picture(name, "test", smooth) for name in "ab"])
+    assert list(curves["image"].unique()) == ["a", "b"]
+    one = curves[curves["image"] == "a"]
+    assert len(one) == search_runs.CURVE_POINTS
+    assert one["bpp_estimated"].is_monotonic_increasing
+    assert one["psnr_db"].iloc[-1] > one["psnr_db"].iloc[0]
+
+
+def line(bpp):
+    """PSNR of a made-up encoder: 6 dB for twice the rate."""
+    return 32 + 6 * np.log2(bpp)
+
+
+CURVES = pd.DataFrame(
+    [("a", bpp, line(bpp)) for bpp in (0.25, 0.5, 1.0, 2.0, 4.0)],
+    columns=["image", "bpp_estimated", "psnr_db"],
+)
+
+
+def test_savings_are_measured_at_equal_psnr():
+    lines = [
+        ("a", 0, line(0.7), 0.7),
+        ("a", 1, line(0.7), 0.63),
+        ("a", 2, line(1.5), 0.75),
+        ("a", 3, 99.0, 1.0),
+    ]
+    traces = pd.DataFrame(lines, columns=["image", "step", "psnr_db", "bpp_estimated"])
+    found = search_runs.savings(traces, CURVES)["saving_percent"]
+    assert found.tolist() == pytest.approx([0, 10, 50, np.nan], abs=1e-6, nan_ok=True)
+
+
+def test_bd_rates_are_means_over_photographs():
+    lines = [
+        (image, "gumbel", f"q{bpp}", step, line(bpp), bpp * (1 - saving * step), step * 2.0)
+        for image, saving in (("a", 0.1), ("b", 0.2)) for bpp in (0.6, 1.2, 2.4) for step in (0, 1)
+    ]  # fmt: skip
+    names = ["image", "method", "setting", "step", "psnr_db", "bpp_estimated", "time_s"]
+    curves = pd.concat([CURVES, CURVES.assign(image="b")])
+    table = search_runs.bd_rates(pd.DataFrame(lines, columns=names), curves)
+    assert table.loc["gumbel"].tolist() == pytest.approx([-15, 2], abs=0.2)
 
 
 def test_gains_are_measured_against_the_encoder():
     lines = [("a", "gumbel", 0, 30.0, 2.0), ("a", "gumbel", 9, 31.0, 1.0), ("a", "from-noise", 9, 29.0, 4.0)]
     traces = pd.DataFrame(lines, columns=["image", "method", "step", "psnr_db", "bpp_estimated"])
-    traces = traces.assign(num_channels=2, bits=6, time_s=1.0)
+    traces = traces.assign(setting="b6", time_s=1.0)
     gains = search_runs.gains(traces, 3.0)
-    assert gains.loc[("gumbel", 2, 6)].tolist() == [1.0, -50.0, 4.0, 1.0]
-    assert gains.loc[("from-noise", 2, 6)].tolist() == [-1.0, 100.0, -4.0, 1.0]
+    assert gains.loc[("gumbel", "b6")].tolist() == [1.0, -50.0, 4.0, 1.0]
+    assert gains.loc[("from-noise", "b6")].tolist() == [-1.0, 100.0, -4.0, 1.0]

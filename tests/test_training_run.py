@@ -13,15 +13,19 @@ from samples import smooth_pictures
 
 from vgic_lib import paths, training
 from vgic_lib.codec import compress, decompress
-from vgic_lib.config import TrainingConfig
+from vgic_lib.config import HyperpriorConfig, VaeGanConfig
 from vgic_lib.data import prepare
 from vgic_lib.errors import DataError, ModelError
 from vgic_lib.model_store import list_models, load_model
 from vgic_lib.training_run import run_name, train_model
 
-CONFIG = TrainingConfig(
+CONFIG = VaeGanConfig(
     num_channels=(2, 4), bits=(4, 8), initialisation="klt", distortion="psnr", adversarial_from=1.0,
     crop_height=14, crop_width=14, batch=1, steps=2, log_every=1, validate_every=1,
+)  # fmt: skip
+CODEC = HyperpriorConfig(
+    groups=(2, 6), analysis_widths=(4, 4, 8), synthesis_widths=(4, 4, 8), hyper_latent=4, features=8,
+    context=4, hidden=8, batch=2, crop_side=16, initial_crops=8, steps=2, log_every=1, validate_every=1,
 )  # fmt: skip
 NAMES = {
     "checkpoint.pt",
@@ -134,6 +138,26 @@ def test_overwriting_starts_again(home, photographs):
 def test_runs_are_named_for_their_channels():
     assert run_name(CONFIG) == "vaegan"
     assert run_name(replace(CONFIG, num_channels=(16,))) == "vaegan-16"
+
+
+def test_a_codec_is_trained_and_codes_a_picture(home, photographs):
+    """From photographs to a file; a finished run writes the same weights again without training."""
+    weights = train_model(CODEC, "codec", photographs)
+    assert weights == paths.training_dir("codec") / "hyperprior" / "hyperprior.safetensors"
+    before = files_of(weights.parent)
+    assert set(before) == NAMES | {"hyperprior.safetensors"}
+    with Image.open(weights.parent / "samples.png") as samples:
+        assert samples.size == (4 * 178, 218)  # an original and three reconstructions
+    assert train_model(CODEC, "codec", photographs) == weights
+    assert files_of(weights.parent) == before
+    (card,) = (card for card in list_models() if card.path == weights)
+    assert "2 steps" in card.description and "bits per pixel" in card.description
+
+    image = Image.fromarray(smooth_pictures(1, 30, 34, seed=9)[0])
+    small, large = (compress(image, model=str(weights), quality=quality) for quality in (1, 100))
+    assert len(small) < len(large)
+    error = np.asarray(decompress(large), float) - np.asarray(image, float)
+    assert np.square(error).mean() < 0.2 * np.asarray(image, float).var()
 
 
 def test_without_training_photographs_there_is_one_line(home, photographs):

@@ -62,6 +62,8 @@ _FIELDS = (
     _Field("height", _VARINT, 1, MAX_SIDE),
 )
 
+LONGEST_HEADER = len(MAGIC) + sum(field.width or -(-field.high.bit_length() // 7) for field in _FIELDS)
+
 
 def pack(header: Header, sections: list[bytes]) -> bytes:
     """A whole file. Raises ValueError if a field is out of range or there is no section, or too many."""
@@ -84,10 +86,7 @@ def unpack(data: bytes) -> tuple[Header, list[bytes]]:
     Raises:
         BitstreamError: not a .vgic file, of a newer version, truncated, altered or too large.
     """
-    if not data.startswith(MAGIC):
-        raise BitstreamError("this is not a .vgic file; give one that 'vgic compress' wrote")
-    if len(data) > len(MAGIC) and data[len(MAGIC)] > VERSION:
-        raise BitstreamError(f"the file has format version {data[len(MAGIC)]}; update vgic to read it")
+    _check_start(data)
     body, checksum = data[:-_CRC_BYTES], data[-_CRC_BYTES:]
     if len(body) < len(MAGIC) or zlib.crc32(body).to_bytes(_CRC_BYTES) != checksum:
         raise BitstreamError("the file is truncated or altered: its checksum is wrong; get a fresh copy")
@@ -97,6 +96,16 @@ def unpack(data: bytes) -> tuple[Header, list[bytes]]:
     lengths = [reader.integer("section length", _VARINT, 0, reader.left) for _ in range(count - 1)]
     sections = [reader.take("section", length) for length in lengths]
     return header, [*sections, reader.take("section", reader.left)]
+
+
+def read_header(data: bytes) -> Header:
+    """Header of a file from its first LONGEST_HEADER bytes or more, without a look at the rest.
+
+    Raises:
+        BitstreamError: not a .vgic file, of a newer version, too large, or shorter than its header.
+    """
+    _check_start(data)
+    return _read_header(_Reader(data[len(MAGIC) :]))
 
 
 def pack_alpha(plane: np.ndarray) -> bytes:
@@ -152,6 +161,13 @@ class _Reader:
             if byte < 0x80:
                 return value
         raise _damaged(f"its {name} is too large")
+
+
+def _check_start(data: bytes) -> None:
+    if not data.startswith(MAGIC):
+        raise BitstreamError("this is not a .vgic file; give one that 'vgic compress' wrote")
+    if len(data) > len(MAGIC) and data[len(MAGIC)] > VERSION:
+        raise BitstreamError(f"the file has format version {data[len(MAGIC)]}; update vgic to read it")
 
 
 def _read_header(reader: _Reader) -> Header:

@@ -16,6 +16,7 @@ from vgic_lib import __version__
 from vgic_lib.errors import BitstreamError, ModelError, ParameterError, VgicError
 
 if TYPE_CHECKING:
+    from vgic_lib.config import TrainingConfig
     from vgic_lib.conversion import Conversion
 
 
@@ -62,12 +63,18 @@ def build_parser() -> argparse.ArgumentParser:
     compress = add("compress", _compress, "compress a photograph, or a folder of them, to .vgic")
     _add_paths(compress)
     compress.add_argument("--model", metavar="NAME", help="name or weights file; 'vgic models' lists them")
-    compress.add_argument("--quality", type=float, default=50, metavar="Q", help="1 to 100 (default: 50)")
+    rate = compress.add_mutually_exclusive_group()
+    rate.add_argument("--quality", type=float, metavar="Q", help="1 to 100 (default: 50)")
+    rate.add_argument("--target-bytes", type=int, metavar="B", help="largest size of a file, in bytes")
+    rate.add_argument("--target-psnr", type=float, metavar="P", help="smallest PSNR of a picture, in dB")
     compress.add_argument(
         "--search-steps", type=int, default=0, metavar="N", help="steps of latent search (default: 0)"
     )
     _add_paths(add("decompress", _decompress, "turn a .vgic file, or a folder of them, into pictures"))
-    add("info", _info, "show what is in a .vgic file").add_argument("input", metavar="FILE")
+    info = add("info", _info, "show what is in a .vgic file, or what a model is")
+    subject = info.add_mutually_exclusive_group(required=True)
+    subject.add_argument("input", metavar="FILE", nargs="?", help=".vgic file")
+    subject.add_argument("--model", metavar="NAME", help="name or weights file of a model")
     add("models", _models, "list the models that are installed")
     _add_train_options(add("train", _train, "train a model; an interrupted run goes on"))
     _add_run_options(add("run", _run, "run the notebooks; finished ones are skipped"))
@@ -81,7 +88,8 @@ def _add_paths(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_train_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="vaegan", help="kind of model (default: vaegan)")
+    parser.add_argument("--model", default="vaegan", help="vaegan or hyperprior (default: vaegan)")
+    parser.add_argument("--preset", metavar="NAME", help="settings to start from (default: by model, device)")
     parser.add_argument(
         "--num-channels", metavar="N", help="latent channels, such as 8, or 2,4,8 with --nested"
     )
@@ -92,6 +100,9 @@ def _add_train_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dataset", default="embedded", help="photographs to train on (default: embedded)")
     parser.add_argument("--folder", default="", help="where they are, with --dataset folder")
+    parser.add_argument(
+        "--validation-folder", metavar="DIR", help="photographs to validate on; all others train"
+    )
     parser.add_argument("--run", required=True, metavar="NAME", help="name of the run")
 
 
@@ -109,8 +120,8 @@ def _compress(options: argparse.Namespace) -> None:
     from vgic_lib import conversion, model_store
 
     model = model_store.load_model(options.model or model_store.DEFAULT_MODEL)
-    setting = model.setting(options.quality)
-    _convert(options, conversion.compression(model, setting, options.search_steps))
+    targets = options.target_bytes, options.target_psnr
+    _convert(options, conversion.compression(model, options.quality, options.search_steps, *targets))
 
 
 def _decompress(options: argparse.Namespace) -> None:
@@ -133,14 +144,19 @@ def _convert(options: argparse.Namespace, chosen: "Conversion") -> None:
 def _info(options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
-    from vgic_lib import codec
-    from vgic_lib.files import read_bytes
+    if options.model:
+        from vgic_lib import complexity, model_store
 
-    try:
-        facts = asdict(codec.info(read_bytes(options.input)))
-    except BitstreamError as error:
-        raise BitstreamError(f"{options.input}: {error}") from error
-    for name, value in facts.items():
+        facts = complexity.describe(model_store.load_model(options.model))
+    else:
+        from vgic_lib import codec
+        from vgic_lib.files import read_bytes
+
+        try:
+            facts = codec.info(read_bytes(options.input))
+        except BitstreamError as error:
+            raise BitstreamError(f"{options.input}: {error}") from error
+    for name, value in asdict(facts).items():
         print(f"{name.replace('_', ' '):<18} {f'{value:.4g}' if isinstance(value, float) else value}")
 
 
@@ -156,12 +172,34 @@ def _models(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     from vgic_lib import data, training_run
-    from vgic_lib.config import PRESETS, TrainingConfig, load_config
+    from vgic_lib.config import load_config
 
-    values = _training_settings(options)
-    config = load_config(TrainingConfig, values, PRESETS["nested" if options.nested else "published"])
+    base = _starting_point(options)
+    config = load_config(type(base), _training_settings(options), base)
     photographs = data.prepare(options.dataset, folder=options.folder).photographs
+    if options.validation_folder:
+        photographs = data.with_validation(photographs, options.validation_folder)
     print(f"weights: {training_run.train_model(config, options.run, photographs)}")
+
+
+def _starting_point(options: argparse.Namespace) -> "TrainingConfig":
+    """Settings before any is changed."""
+    import torch
+
+    from vgic_lib.config import PRESETS
+
+    accelerated = "gpu" if torch.cuda.is_available() else "cpu"
+    defaults = {
+        "vaegan": "nested" if options.nested else "published",
+        "hyperprior": f"hyperprior-{accelerated}",
+    }
+    if options.model not in defaults:
+        raise ParameterError(f"unknown model {options.model!r}; choose from {', '.join(defaults)}")
+    if (preset := options.preset or defaults[options.model]) not in PRESETS:
+        raise ParameterError(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}")
+    if PRESETS[preset].model != options.model:
+        raise ParameterError(f"preset {preset!r} is for --model {PRESETS[preset].model}")
+    return PRESETS[preset]
 
 
 def _training_settings(options: argparse.Namespace) -> dict[str, Any]:

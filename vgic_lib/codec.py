@@ -4,7 +4,7 @@
     picture -> analysis -> [latent search] -> quantise -> range coding -> container
     container -> range coding -> synthesis -> picture
 
-Both directions end in `_picture`, so the encoder knows exactly what a decoder will show.
+What a file shows is always found by decoding it, so the encoder knows exactly what a decoder will show.
 """
 
 from collections.abc import Callable
@@ -18,9 +18,12 @@ from PIL import Image
 from vgic_lib import bitstream, model_store
 from vgic_lib.bitstream import Header, Layout
 from vgic_lib.errors import ImageError, ModelError, ParameterError
+from vgic_lib.hyperprior_model import QualitySetting
 from vgic_lib.images import normalise_image, to_image, to_tensor
-from vgic_lib.latent_model import Setting, VaeGan
-from vgic_lib.model_store import DEFAULT_MODEL
+from vgic_lib.latent_model import Setting
+from vgic_lib.model_store import DEFAULT_MODEL, Model
+
+DEFAULT_QUALITY = 50
 
 _MODES = {Layout(0): "RGB", Layout.GRAY: "L", Layout.ALPHA: "RGBA", Layout.GRAY | Layout.ALPHA: "LA"}
 _LAYOUTS = {mode: layout for layout, mode in _MODES.items()}
@@ -55,10 +58,12 @@ class FileInfo:
 def compress(
     image: Image.Image,
     *,
-    model: str | VaeGan = DEFAULT_MODEL,
-    quality: float = 50,
+    model: str | Model = DEFAULT_MODEL,
+    quality: float | None = None,
     search_steps: int = 0,
-    setting: Setting | None = None,
+    target_bytes: int | None = None,
+    target_psnr: float | None = None,
+    setting: Setting | QualitySetting | None = None,
     report: Callable[[object], object] | None = None,
 ) -> bytes:
     """A .vgic file with `image`.
@@ -66,71 +71,64 @@ def compress(
     Args:
         image: any picture that `normalise_image` takes.
         model: a model, its name, or the path of a weights file.
-        quality: 1 to 100; more is larger and closer to the original.
+        quality: 1 to 100; more is larger and closer to the original. Default: DEFAULT_QUALITY.
         search_steps: gradient steps that improve the latents of this picture; 0 for none.
+        target_bytes: largest size of the file, instead of `quality`.
+        target_psnr: smallest PSNR over RGB values in dB, instead of `quality`.
         setting: operating point of the model, instead of `quality`.
         report: called after each search step with its TracePoint.
 
     Raises:
         ImageError: the picture is of an unsupported kind or too large.
-        ModelError: unknown model. ParameterError: impossible quality or number of steps.
+        ModelError: unknown model.
+        ParameterError: impossible quality, number of steps or target, or more than one of quality, setting
+            and targets.
     """
-    return _describe(image, model, quality, search_steps, setting, report).data
-
-
-def encode(
-    image: Image.Image,
-    *,
-    model: str | VaeGan = DEFAULT_MODEL,
-    quality: float = 50,
-    search_steps: int = 0,
-    setting: Setting | None = None,
-    report: Callable[[object], object] | None = None,
-) -> Encoded:
-    """Compress `image` and reconstruct it as a decoder will; arguments and errors as in `compress`."""
-    described = _describe(image, model, quality, search_steps, setting, report)
-    return Encoded(described.data, _picture(*described[1:]))
-
-
-class _Description(NamedTuple):
-    """A compressed picture before its reconstruction."""
-
-    data: bytes
-    model: VaeGan
-    latents_hat: tuple[torch.Tensor, ...]
-    setting: Setting
-    header: Header
-    alpha: np.ndarray | None  # (H, W) uint8
-
-
-def _describe(
-    image: Image.Image,
-    model: str | VaeGan,
-    quality: float,
-    search_steps: int,
-    setting: Setting | None,
-    report: Callable[[object], object] | None,
-) -> _Description:
-    if search_steps < 0:
-        raise ParameterError(f"search steps must be 0 or more, not {search_steps}")
+    check_options(quality, search_steps, target_bytes, target_psnr, setting)
     model = model_store.load_model(model) if isinstance(model, str) else model
-    setting = model.setting(quality) if setting is None else setting
     image = normalise_image(image)
     if max(image.size) > bitstream.MAX_SIDE:
         raise ImageError(f"a side of the picture exceeds {bitstream.MAX_SIDE} pixels; make it smaller first")
-    header = Header(
-        model_id=int.from_bytes(model.model_id),
-        setting=model.code(setting),
-        width=image.width,
-        height=image.height,
-        layout=_LAYOUTS[image.mode],
-    )
-    alpha = np.asarray(image.getchannel("A")) if Layout.ALPHA in header.layout else None
-    latents_hat = _best_latents(model, to_tensor(image), setting, search_steps, report)
-    sections = model.encode(latents_hat, setting)
-    if alpha is not None:
-        sections = [*sections, bitstream.pack_alpha(alpha)]
-    return _Description(bitstream.pack(header, sections), model, latents_hat, setting, header, alpha)
+    attempt = _attempts(image, model, report)
+    if target_bytes is None and target_psnr is None:
+        setting = (
+            model.setting(DEFAULT_QUALITY if quality is None else quality) if setting is None else setting
+        )
+        return attempt(setting, search_steps).data
+    from vgic_lib import metrics, rate_control  # a decoder never needs them
+
+    ladder = rate_control.ladder(model)
+    if target_bytes is not None:
+        return rate_control.meet_bytes(attempt, ladder, target_bytes, search_steps).data
+    original = np.asarray(image.convert("RGB"))
+
+    def psnr_db(draft: _Draft) -> float:
+        return metrics.psnr_db(original, np.asarray(_decode(draft.data, model).convert("RGB")))
+
+    return rate_control.meet_psnr(attempt, psnr_db, ladder, target_psnr, search_steps).data
+
+
+def check_options(
+    quality: float | None = None,
+    search_steps: int = 0,
+    target_bytes: int | None = None,
+    target_psnr: float | None = None,
+    setting: tuple | None = None,
+) -> None:
+    """Refuse what contradicts itself before any work is done. Raises ParameterError."""
+    if search_steps < 0:
+        raise ParameterError(f"search steps must be 0 or more, not {search_steps}")
+    if sum(choice is not None for choice in (quality, target_bytes, target_psnr, setting)) > 1:
+        raise ParameterError("quality, target bytes and target PSNR exclude each other; give one of them")
+    if target_bytes is not None and target_bytes < 1:
+        raise ParameterError(f"a file cannot have {target_bytes} bytes; give a larger target")
+
+
+def encode(image: Image.Image, *, model: str | Model = DEFAULT_MODEL, **options: object) -> Encoded:
+    """Compress `image` and reconstruct it as a decoder will; options and errors as in `compress`."""
+    model = model_store.load_model(model) if isinstance(model, str) else model
+    data = compress(image, model=model, **options)
+    return Encoded(data, _decode(data, model))
 
 
 def decompress(data: bytes) -> Image.Image:
@@ -143,14 +141,8 @@ def decompress(data: bytes) -> Image.Image:
         BitstreamError: `data` is no .vgic file, truncated, altered or of a newer version.
         ModelError: the model that wrote it is not installed.
     """
-    header, sections = bitstream.unpack(data)
-    model = model_store.find_model(header.model_id.to_bytes(4))
-    setting = model.from_code(header.setting)
-    alpha = None
-    if Layout.ALPHA in header.layout:
-        alpha = bitstream.unpack_alpha(sections.pop(), header.width, header.height)
-    latents_hat = model.decode(sections, setting, (header.height, header.width))
-    return _picture(model, latents_hat, setting, header, alpha)
+    header, _ = bitstream.unpack(data)
+    return _decode(data, model_store.find_model(header.model_id.to_bytes(4)))
 
 
 def info(data: bytes) -> FileInfo:
@@ -187,32 +179,53 @@ def _names(header: Header) -> tuple[str, str]:
     return model.name, ", ".join(f"{name}={value}" for name, value in setting._asdict().items())
 
 
-def _best_latents(
-    model: VaeGan,
+class _Draft(NamedTuple):
+    """A finished file."""
+
+    data: bytes
+
+
+def _attempts(
+    image: Image.Image, model: Model, report: Callable[[object], object] | None
+) -> Callable[[Setting | QualitySetting, int], _Draft]:
+    """A function that makes the file of `image` for a setting and a number of search steps."""
+    x, layout = to_tensor(image), _LAYOUTS[image.mode]
+    alpha = [bitstream.pack_alpha(np.asarray(image.getchannel("A")))] if Layout.ALPHA in layout else []
+    model_id = int.from_bytes(model.model_id)
+
+    def attempt(setting: Setting | QualitySetting, search_steps: int) -> _Draft:
+        header = Header(model_id, model.code(setting), image.width, image.height, layout)
+        latents = _latents(model, x, setting, search_steps, report)
+        return _Draft(bitstream.pack(header, [*model.encode(latents, setting), *alpha]))
+
+    return attempt
+
+
+def _latents(
+    model: Model,
     x: torch.Tensor,
-    setting: Setting,
+    setting: Setting | QualitySetting,
     search_steps: int,
     report: Callable[[object], object] | None,
 ) -> tuple[torch.Tensor, ...]:
-    """Rounded latents of x (1, 3, H, W) in [0, 1]: the encoder's, or those a search found."""
+    """Latents of x (1, 3, H, W) in [0, 1]: the encoder's, or those a search found."""
     if search_steps:
         from vgic_lib.latent_search import SearchConfig, search  # a decoder never needs it
 
         return search(model, x, setting, SearchConfig(steps=search_steps), report).latents
     with torch.no_grad():
-        return model.rounded(model.analysis(x, setting), setting)
+        return model.analysis(x, setting)
 
 
 @torch.no_grad()
-def _picture(
-    model: VaeGan,
-    latents_hat: tuple[torch.Tensor, ...],
-    setting: Setting,
-    header: Header,
-    alpha: np.ndarray | None,
-) -> Image.Image:
-    """What the latents show, in the layout of the original."""
-    x_hat = model.synthesis(latents_hat, setting, (header.height, header.width))
+def _decode(data: bytes, model: Model) -> Image.Image:
+    """The picture in a file of `model`, in the layout of the original."""
+    header, sections = bitstream.unpack(data)
+    setting, size = model.from_code(header.setting), (header.height, header.width)
+    alpha = None
+    if Layout.ALPHA in header.layout:
+        alpha = bitstream.unpack_alpha(sections.pop(), header.width, header.height)
+    x_hat = model.synthesis(model.decode(sections, setting, size), setting, size)
     if Layout.GRAY in header.layout:
         x_hat = x_hat.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
     image = to_image(x_hat)

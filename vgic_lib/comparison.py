@@ -5,21 +5,21 @@ import io
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from PIL import Image
 
 from vgic_lib import bitstream, codec, paths
-from vgic_lib.classical import ClassicalCodec, FileSizes, classical_codec
+from vgic_lib.classical import CLASSICAL, ClassicalCodec, FileSizes, classical_codec
 from vgic_lib.data import SPLITS, Photograph
 from vgic_lib.errors import ParameterError
 from vgic_lib.files import read_bytes, write_bytes
 from vgic_lib.images import CROP_2020, centre_crop, read_image
-from vgic_lib.latent_model import Setting, VaeGan
 from vgic_lib.manifest import describe_environment
+from vgic_lib.model_store import Model
 from vgic_lib.progress import progress
 from vgic_lib.results import (
-    Coded,
     Context,
     Latents,
     Picture,
@@ -74,37 +74,64 @@ def load_pictures(photographs: Iterable[Photograph], folder: Path, crop: bool) -
     return pictures
 
 
-def latent_points(model: VaeGan, bits: Sequence[int], search_bits: Sequence[int], steps: int) -> list[Point]:
-    """Our codec at these bit depths, and at `search_bits` again with `steps` of latent search.
+def numbers(text: object) -> list[float]:
+    """The numbers in a comma-separated list. Raises ParameterError."""
+    try:
+        return [float(word) for word in str(text).split(",") if word.strip()]
+    except ValueError as error:
+        raise ParameterError(f"{text!r} is no list of numbers; write it like 15,43,71") from error
+
+
+class OperatingPoint(NamedTuple):
+    """A setting of a latent model."""
+
+    setting: NamedTuple  # as the model defines it
+    label: str  # "b6": bits for each latent element; "q448": quality code
+    quality: float  # that was asked for, 1 to 100; NaN where bits were
+
+
+def operating_points(model: Model, qualities: Sequence[float], bits: Sequence[float]) -> list[OperatingPoint]:
+    """The settings at which a model is measured: bit depths of a VAE-GAN, qualities of any other model.
 
     Raises:
-        ParameterError: the model has no setting with one of the bit depths.
+        ParameterError: the model has no setting with one of the bit depths, or no such quality.
     """
-    num_channels = model.setting(50).num_channels
-    offered = {setting.bits: setting for setting in model.settings if setting.num_channels == num_channels}
-    for depth in (*bits, *search_bits):
+    middle = model.setting(50)
+    if "bits" not in middle._fields:
+        settings = [(model.setting(quality), float(quality)) for quality in qualities]
+        return [OperatingPoint(setting, f"q{model.code(setting)}", quality) for setting, quality in settings]
+    offered = {s.bits: s for s in model.settings if s.num_channels == middle.num_channels}
+    for depth in bits:
         if depth not in offered:
             depths = ", ".join(map(str, sorted(offered)))
-            raise ParameterError(f"{model.name} has no setting with {depth} bits; choose from {depths}")
-    plain = [_latent_point(model, offered[depth], 0) for depth in bits]
-    return plain + [_latent_point(model, offered[depth], steps) for depth in search_bits if steps]
+            raise ParameterError(f"{model.name} has no setting with {depth:g} bits; choose from {depths}")
+    return [OperatingPoint(offered[depth], f"b{depth:g}", float("nan")) for depth in bits]
 
 
-def _latent_point(model: VaeGan, setting: Setting, steps: int) -> Point:
-    def encode(image: Image.Image) -> Coded:
-        return Coded(*codec.encode(image, model=model, setting=setting, search_steps=steps))
+def latent_points(
+    model: Model, at: Sequence[OperatingPoint], searched: Sequence[OperatingPoint], steps: int
+) -> list[Point]:
+    """Our codec at some operating points, and at those of `searched` with `steps` of latent search."""
+    return [_latent_point(model, point, 0) for point in at] + [
+        _latent_point(model, point, steps) for point in searched if steps
+    ]
+
+
+def _latent_point(model: Model, at: OperatingPoint, steps: int) -> Point:
+    def encode(image: Image.Image) -> bytes:
+        return codec.compress(image, model=model, setting=at.setting, search_steps=steps)
 
     def inspect(data: bytes) -> Latents:
         header, sections = bitstream.unpack(data)
         with torch.no_grad():
-            latents_hat = model.decode(sections, setting, (header.height, header.width))
-            bits = model.quantise(latents_hat, setting).bits
+            latents_hat = model.decode(sections, at.setting, (header.height, header.width))
+            bits = model.quantise(latents_hat, at.setting).bits
         return Latents(sum(y.numel() for y in latents_hat), float(bits.sum()))
 
-    label = f"b{setting.bits}-s{steps}"
     return Point(
-        model.name, label, ".vgic", encode, codec.decompress, model_id=model.model_id.hex(),
-        num_channels=setting.num_channels, bits=setting.bits, search_steps=steps, inspect=inspect,
+        model.name, f"{at.label}-s{steps}", ".vgic", encode, codec.decompress, quality=at.quality,
+        model_id=model.model_id.hex(), num_channels=getattr(at.setting, "num_channels", 0),
+        bits=getattr(at.setting, "bits", 0), search_steps=steps, inspect=inspect,
     )  # fmt: skip
 
 
@@ -115,8 +142,8 @@ def ladder_points(names: Sequence[str]) -> list[Point]:
 
 
 def _classical_point(codec: ClassicalCodec, quality: float, target: Row | None = None) -> Point:
-    def encode(image: Image.Image) -> Coded:
-        return Coded(codec.compress(image, quality=quality))
+    def encode(image: Image.Image) -> bytes:
+        return codec.compress(image, quality=quality)
 
     matched_to = f"{target.codec}/{target.setting}" if target else ""
     model_id = target.model_id if target else ""
@@ -126,6 +153,7 @@ def _classical_point(codec: ClassicalCodec, quality: float, target: Row | None =
         codec.extension,
         encode,
         codec.decompress,
+        quality,
         matched_to=matched_to,
         model_id=model_id,
     )
@@ -146,7 +174,7 @@ class Bench:
         """One row for each picture at each point, with a progress bar.
 
         Raises:
-            VgicError: a file does not decode to what its encoder promised, or cannot be written.
+            VgicError: a file does not decode, or cannot be written.
         """
         jobs = [(picture, point) for picture in pictures for point in points]
         return self._finish(self._row(picture, point) for picture, point in progress(jobs, label))
@@ -198,7 +226,7 @@ class Bench:
 def decode_file(row: Row, folder: Path) -> Image.Image:
     """The picture in the file of a row, decoded once more."""
     data = read_bytes(folder / row.file)
-    return classical_codec(row.codec).decompress(data) if not row.num_channels else codec.decompress(data)
+    return CLASSICAL[row.codec].decompress(data) if row.codec in CLASSICAL else codec.decompress(data)
 
 
 def keep_reconstructions(rows: Iterable[Row], folder: Path) -> None:

@@ -22,7 +22,7 @@ from vgic_lib.errors import (
 )
 from vgic_lib.files import read_bytes, write_bytes
 from vgic_lib.images import read_image
-from vgic_lib.latent_model import Setting, VaeGan
+from vgic_lib.model_store import Model
 from vgic_lib.progress import counted, progress
 
 ENDING = ".vgic"
@@ -54,15 +54,28 @@ class Summary(NamedTuple):
     count: int  # files
 
 
-def compression(model: VaeGan, setting: Setting, search_steps: int = 0) -> Conversion:
-    """Pictures to .vgic files; what can go wrong is in `codec.encode`, `images.read_image` and `files`."""
+def compression(
+    model: Model,
+    quality: float | None = None,
+    search_steps: int = 0,
+    target_bytes: int | None = None,
+    target_psnr: float | None = None,
+) -> Conversion:
+    """Pictures to .vgic files; what can go wrong is in `codec.compress`, `images.read_image` and `files`.
+
+    Raises:
+        ParameterError: options that contradict each other, or a quality out of range.
+    """
+    codec.check_options(quality, search_steps, target_bytes, target_psnr)
+    options = {"target_bytes": target_bytes, "target_psnr": target_psnr, "search_steps": search_steps}
+    if quality is not None:
+        model.setting(quality)
+    steps = search_steps + 1 if target_bytes is target_psnr is None else None  # else: unknown before the end
 
     def convert(source: Path, target: Path) -> str:
         image = read_image(source)
-        with counted("latent search", search_steps + 1) if search_steps else nullcontext() as report:
-            data = codec.compress(
-                image, model=model, setting=setting, search_steps=search_steps, report=report
-            )
+        with counted("latent search", steps) if search_steps else nullcontext() as report:
+            data = codec.compress(image, model=model, quality=quality, report=report, **options)
         write_bytes(target, data)
         pixels = image.width * image.height
         return f"{len(data)} bytes, {8 * len(data) / pixels:.3f} bpp, {3 * pixels / len(data):.1f} : 1"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Photographs: a checked selection of pictures, its split, the manifest, and random crops for training."""
+"""Photographs: a checked selection of pictures, its split and the manifest."""
 
 import csv
 import hashlib
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image
 
 from vgic_lib.errors import DataError, ParameterError, VgicError
@@ -106,6 +105,17 @@ def split(contents: Sequence[str], fractions: tuple[float, float, float]) -> dic
     return dict(zip(ranked, np.repeat(SPLITS, counts).tolist(), strict=True))
 
 
+def with_validation(photographs: Iterable[Photograph], folder: str) -> tuple[Photograph, ...]:
+    """Use those of `folder` for validation, and all others for training. Raises DataError."""
+    validation = prepare("folder", folder=folder).photographs
+    known = {photograph.content for photograph in validation}
+    training = [p for p in photographs if p.content not in known]
+    return (
+        *(replace(p, split="train") for p in training),
+        *(replace(p, split="validation") for p in validation),
+    )
+
+
 def write_manifest(dataset: Dataset, path: str | Path) -> None:
     """Write one CSV row per picture, the skipped ones with their reason. Raises StorageError."""
     text = io.StringIO()
@@ -144,52 +154,8 @@ def verify(dataset: Dataset) -> None:
 
 def load(photographs: Iterable[Photograph]) -> list[np.ndarray]:
     """Pixels of each photograph (H, W, 3), uint8, RGB; all are held in memory. Raises ImageError."""
-    return [to_array(read_image(photograph.path)) for photograph in photographs]
-
-
-class CropSampler:
-    """Batches of random crops; a batch depends on seed and step only, so a resumed run sees the same."""
-
-    def __init__(
-        self,
-        images: Sequence[np.ndarray],
-        size: tuple[int, int],
-        batch: int,
-        seed: int,
-        flip: bool = True,
-    ) -> None:
-        """Keep those images that the crop fits into.
-
-        Args:
-            images: pictures (H, W, 3), uint8.
-            size: height and width of the crops.
-            batch: crops in a batch.
-            seed: any number from 0.
-            flip: mirror half of the crops, left to right.
-
-        Raises:
-            ParameterError: no image is as large as the crop.
-        """
-        self.height, self.width = size
-        self.images = [x for x in images if x.shape[0] >= self.height and x.shape[1] >= self.width]
-        if not self.images:
-            raise ParameterError(f"no picture is as large as {self.width}x{self.height}; take smaller crops")
-        areas = np.array([x.shape[0] * x.shape[1] for x in self.images], dtype=np.float64)
-        self.shares = areas / areas.sum()  # every pixel is about equally likely
-        self.batch_size, self.seed, self.flip = batch, seed, flip
-
-    def batch(self, step: int) -> torch.Tensor:
-        """Crops of one training step: (B, 3, H, W), uint8."""
-        random = np.random.default_rng((self.seed, step))
-        chosen = random.choice(len(self.images), size=self.batch_size, p=self.shares)
-        crops = np.stack([self._crop(self.images[index], random) for index in chosen])
-        return torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous()
-
-    def _crop(self, image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        top = random.integers(image.shape[0] - self.height + 1)
-        left = random.integers(image.shape[1] - self.width + 1)
-        crop = image[top : top + self.height, left : left + self.width]
-        return crop[:, ::-1] if self.flip and random.random() < 0.5 else crop
+    shown = progress(list(photographs), "load pictures")
+    return [to_array(read_image(photograph.path)) for photograph in shown]
 
 
 _COLUMNS = [field.name for field in fields(Photograph)] + ["skipped"]

@@ -12,8 +12,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
-from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from vgic_lib.data import Photograph
 from vgic_lib.files import atomic_path, write_text
@@ -33,14 +31,10 @@ STYLE = {
     "axes.titlelocation": "left", "axes.titleweight": "bold", "lines.linewidth": 1.8, "lines.markersize": 5,
     "image.interpolation": "nearest",
 }  # fmt: skip
-CLASSICAL_COLOURS = {
-    "jpeg": "#6b7280", "webp": "#0f766e", "avif": "#d97706", "avif-psnr": "#92400e", "jxl": "#7c3aed",
-    "jp2": "#0284c7",
-}  # fmt: skip
-BIT_MARKERS = {4: "o", 6: "s", 8: "^"}
 CYCLE = ("#be123c", "#0284c7", "#d97706", "#0f766e", "#7c3aed", "#6b7280", "#92400e", "#db2777")
 CHANNEL_COLOURS = {2: "#f59e0b", 4: "#ea580c", 8: "#be123c", 16: "#7e22ce", 28: "#1e3a8a"}
 SCREEN_DPI = 100  # pixels an inch on the screen
+RATE_CURVES = 5  # of a training run
 VISIBLE_DB = 8  # curves of a search are shown this far below the best
 SPLIT_COLOURS = {"train": "#4b5563", "validation": "#b45309", "test": "#1d4ed8"}
 
@@ -120,82 +114,26 @@ def preview(photographs: Sequence[Photograph], limit: int = 24, columns: int = 6
     return figure
 
 
-def rate_distortion(points: pd.DataFrame) -> Figure:
-    """PSNR and SSIM over the real rate, our curves among the classical ones.
-
-    Args:
-        points: as `tables.curve_points` makes them.
-    """
-    ours = points[points["num_channels"] > 0]
-    shown = ours if len(ours) else points
-    rates = shown["bpp"].min() / 1.6, shown["bpp"].max() * 1.6
-    with style():
-        figure = Figure(figsize=(10.2, 4.3), layout="constrained")
-        axes = figure.subplots(1, 2)
-        for ax, metric, title in zip(axes, ("psnr_db", "ssim"), ("PSNR (dB)", "SSIM"), strict=True):
-            for name, curve in points.groupby("curve", sort=False):
-                curve = curve.sort_values("bpp")
-                ax.plot(curve["bpp"], curve[metric], label=name, **_curve_style(curve.iloc[0]))
-            visible = points[points["bpp"].between(*rates)][metric]
-            margin = 0.06 * (visible.max() - visible.min() + 1e-3)
-            ax.set(xscale="log", xlim=rates, ylim=(visible.min() - margin, visible.max() + margin))
-            ax.set(title=title, xlabel="rate (bits per pixel, from the length of the file)")
-            ax.xaxis.set_major_locator(LogLocator(base=2))
-            ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            ax.xaxis.set_minor_locator(NullLocator())
-        _name_channels(axes[0], ours)
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
-    return figure
-
-
-def _curve_style(point: pd.Series) -> dict:
-    """Ours in one colour: marker by bit depth, hollow and dashed without search. Others thin."""
-    if not point["num_channels"]:
-        return {"color": CLASSICAL_COLOURS.get(point["codec"], GRAY), "linewidth": 1.4}
-    searched = point["search_steps"] > 0
-    return {
-        "color": ACCENT, "marker": BIT_MARKERS.get(point["bits"], "D"), "zorder": 3, "markeredgewidth": 1.1,
-        "linestyle": "-" if searched else (0, (4, 2)), "markerfacecolor": ACCENT if searched else "white",
-    }  # fmt: skip
-
-
-def _name_channels(ax: Axes, ours: pd.DataFrame) -> None:
-    """Write n beside the points of the curve with the fewest bits."""
-    for point in ours[ours["bits"] == ours["bits"].min()].drop_duplicates("num_channels").to_dict("records"):
-        text, at = f"n={point['num_channels']}", (point["bpp"], point["psnr_db"])
-        halo = [withStroke(linewidth=2, foreground="white")]
-        ax.annotate(
-            text,
-            at,
-            (5, -11),
-            textcoords="offset points",
-            fontsize=7.5,
-            color=ACCENT,
-            path_effects=halo,
-            zorder=4,
-        )
-
-
 def search_curves(traces: pd.DataFrame) -> Figure:
     """PSNR and estimated rate of the best rounded latents, over steps and over seconds.
 
     Args:
-        traces: one line for each image, model, method, num_channels, bits and step, with time_s, psnr_db
-            and bpp_estimated; curves are means over the images.
+        traces: one line for each image, method, setting and step, with time_s, psnr_db and bpp_estimated;
+            curves are means over the images.
     """
-    labels = ["method", "num_channels", "bits", "step"]
+    labels = ["method", "setting", "step"]
     means = traces.groupby(labels, sort=False)[["time_s", "psnr_db", "bpp_estimated"]].mean().reset_index()
     means = means[means["psnr_db"] > means["psnr_db"].max() - VISIBLE_DB]
-    several = len(means[["num_channels", "bits"]].drop_duplicates()) > 1
+    several = means["setting"].nunique() > 1
     colours = dict(zip(means["method"].unique(), cycle(CYCLE), strict=False))
     with style():
         figure = Figure(figsize=(10.2, 5.4), layout="constrained")
         axes = figure.subplots(2, 2, sharex="col", sharey="row")
         lines = cycle(("-", (0, (4, 2)), (0, (1, 1.2)), (0, (5, 1, 1, 1))))
-        for (num_channels, bits), group in means.groupby(["num_channels", "bits"], sort=False):
+        for setting, group in means.groupby("setting", sort=False):
             line = next(lines)
             for method, curve in group.groupby("method", sort=False):
-                label = f"{method}, n={num_channels}, {bits} bits" if several else method
+                label = f"{method}, {setting}" if several else method
                 look = {"label": label, "color": colours[method], "linestyle": line}
                 for row, metric in enumerate(("psnr_db", "bpp_estimated")):
                     for column, progress in enumerate(("step", "time_s")):
@@ -208,37 +146,77 @@ def search_curves(traces: pd.DataFrame) -> Figure:
     return figure
 
 
+def saving_curves(traces: pd.DataFrame) -> Figure:
+    """Rate saved at equal PSNR, over steps and over seconds, method by method.
+
+    Args:
+        traces: as `search_runs.savings` makes them; curves are means over images and settings.
+    """
+    means = traces.groupby(["method", "step"], sort=False)[["time_s", "saving_percent"]].mean().reset_index()
+    with style():
+        figure = Figure(figsize=(10.2, 3.6), layout="constrained")
+        axes = figure.subplots(1, 2, sharey=True)
+        for (method, curve), colour in zip(means.groupby("method", sort=False), cycle(CYCLE), strict=False):
+            for ax, progress in zip(axes, ("step", "time_s"), strict=True):
+                ax.plot(curve[progress], curve["saving_percent"], label=method, color=colour)
+        axes[0].set(title="Rate saved at equal PSNR (%, estimated)", xlabel="search steps")
+        axes[1].set_xlabel("seconds")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
+    return figure
+
+
+LOSSES = {"distortion": "distortion", "generator_loss": "generator", "discriminator_loss": "discriminator"}
+RATE_LOSSES = {"loss": "training", "validation_loss": "validation"}  # of a model for many rates
+
+
 def training_curves(metrics: pd.DataFrame) -> Figure:
-    """Losses and validation PSNR of one training run over its steps.
+    """Losses and validation of one training run over its steps.
 
     Args:
         metrics: the columns of metrics.csv; a panel is left out where its columns are empty.
     """
-    losses = {
-        "distortion": "distortion",
-        "generator_loss": "generator",
-        "discriminator_loss": "discriminator",
-    }
-    losses = {
-        name: title for name, title in losses.items() if name in metrics and metrics[name].notna().any()
-    }
-    validation = [
-        name for name in metrics if name.startswith("validation_psnr_db_") and metrics[name].notna().any()
-    ]
+    filled = metrics.dropna(axis="columns", how="all")
+    rates = sorted((name for name in filled if name.startswith("validation_bpp_")), key=_last_number)
+    validation = sorted((name for name in filled if name.startswith("validation_psnr_db_")), key=_last_number)
+    titles = LOSSES if "distortion" in filled else RATE_LOSSES
     with style():
         figure = Figure(figsize=(4.9 * (1 + bool(validation)), 3.7), layout="constrained")
         axes = figure.subplots(1, 1 + bool(validation), squeeze=False)[0]
-        for (name, title), colour in zip(losses.items(), CYCLE, strict=False):
-            curve = metrics[["step", name]].dropna()
-            smooth = curve[name].rolling(max(1, len(curve) // 40), min_periods=1, center=True).mean()
-            axes[0].plot(curve["step"], curve[name], color=colour, alpha=0.25, linewidth=0.8)
-            axes[0].plot(curve["step"], smooth, color=colour, label=title)
-        positive = losses and metrics[list(losses)].min().min() > 0  # a distortion in dB is not
-        axes[0].set(title="Training losses", xlabel="step", yscale="log" if positive else "linear")
-        axes[0].legend()
+        _loss_curves(axes[0], filled, {name: titles[name] for name in titles if name in filled})
         for ax in axes[1:]:
-            _validation_curves(ax, metrics, sorted(validation, key=_last_number))
+            if rates:
+                _rate_distortion_progress(ax, filled, rates, validation)
+            else:
+                _validation_curves(ax, filled, validation)
     return figure
+
+
+def _loss_curves(ax: Axes, metrics: pd.DataFrame, titles: dict[str, str]) -> None:
+    """Each loss, thin, and its running mean."""
+    for (name, title), colour in zip(titles.items(), CYCLE, strict=False):
+        curve = metrics[["step", name]].dropna()
+        smooth = curve[name].rolling(max(1, len(curve) // 40), min_periods=1, center=True).mean()
+        ax.plot(curve["step"], curve[name], color=colour, alpha=0.25, linewidth=0.8)
+        ax.plot(curve["step"], smooth, color=colour, label=title)
+    positive = titles and metrics[list(titles)].min().min() > 0  # a distortion in dB is not
+    ax.set(title="Training losses", xlabel="step", yscale="log" if positive else "linear")
+    ax.legend()
+
+
+def _rate_distortion_progress(
+    ax: Axes, metrics: pd.DataFrame, rates: Sequence[str], validation: Sequence[str]
+) -> None:
+    """PSNR over rate of the validations: the first, the last, and some between, later ones darker."""
+    rows = metrics.dropna(subset=[*rates, *validation])
+    shown = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, RATE_CURVES).round().astype(int))]
+    for place, (_, row) in enumerate(shown.iterrows(), 1):
+        last = place == len(shown)
+        ax.plot(
+            row[rates], row[validation], color=ACCENT if last else GRAY, marker="o" if last else ".",
+            alpha=1.0 if last else 0.2 + 0.6 * place / len(shown), label=f"step {row['step']:,.0f}",
+        )  # fmt: skip
+    ax.set(title="Validation PSNR (dB)", xlabel="rate, estimated (bits per pixel)")
+    ax.legend()
 
 
 def _validation_curves(ax: Axes, metrics: pd.DataFrame, names: Sequence[str]) -> None:
@@ -253,13 +231,13 @@ def _validation_curves(ax: Axes, metrics: pd.DataFrame, names: Sequence[str]) ->
         place = max((points[-1, 1] - low) / (high - low), place + 0.055)
         at = (points[-1, 0], low + place * (high - low))
         ax.annotate(
-            f"n={number}", at, (7, 0), textcoords="offset points", va="center", annotation_clip=False,
+            f"n={number:g}", at, (7, 0), textcoords="offset points", va="center", annotation_clip=False,
             color=CHANNEL_COLOURS.get(number, GRAY), fontsize=8.5,
         )  # fmt: skip
 
 
-def _last_number(name: str) -> int:
-    return int(name.rpartition("_")[2])
+def _last_number(name: str) -> float:
+    return float(name.rpartition("_")[2])
 
 
 def _shorten(text: str, length: int) -> str:

@@ -159,8 +159,8 @@ class VaeGan(nn.Module):
         return ((x_hat + 1) / 2).clamp(0, 1)
 
     def encode(self, latents: tuple[Tensor, ...], setting: Setting) -> list[bytes]:
-        """Entropy-code quantised latents (of one picture) into sections."""
-        return [self.priors[str(setting.bits)].encode(latents[0])]
+        """Round and entropy-code latents (of one picture), continuous or quantised, into sections."""
+        return [self.priors[str(setting.bits)].encode(self.rounded(latents, setting)[0])]
 
     def decode(
         self, sections: Sequence[bytes], setting: Setting, size: tuple[int, int]

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""Latent search: with the decoder frozen, gradient descent on the latent of one picture.
+"""Latent search: with the decoder frozen, gradient descent on the latents of one picture.
 
 The idea of the 2020 project, made a codec's: the search knows that latents will be rounded and what
-they will cost, and keeps the best *rounded* latent it has seen. One loop; a relaxation of rounding is
-a small function in RELAXATIONS.
+they will cost, and keeps the best *rounded* latents it has seen. One loop for every model that has the
+functions of `LatentModel`, whatever its latents; relaxations of rounding are in `vgic_lib.relaxations`.
+
+Gradients come from a fast forward pass (bfloat16 where the processor has it), candidates from an exact one.
+A search keeps all activations of the synthesis for one step: tens of times the memory of the picture.
 """
 
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import torch
@@ -17,62 +21,23 @@ from torch import Tensor
 
 from vgic_lib.errors import ParameterError
 from vgic_lib.latent_model import Quantised, Setting
+from vgic_lib.relaxations import RELAXATIONS
 
 NOISE = 0.2  # width of the random start, as a fraction of the latent's range: wider ones get stuck
-
-Relaxation = Callable[[Tensor, float, torch.Generator], Tensor]
-
-
-def continuous(k: Tensor, progress: float, random: torch.Generator) -> Tensor:
-    """No rounding at all: the search of 2020."""
-    return k
-
-
-def straight_through(k: Tensor, progress: float, random: torch.Generator) -> Tensor:
-    """Round, and let the gradient pass (Bengio et al. 2013)."""
-    return k + (k.round() - k).detach()
-
-
-def additive_noise(k: Tensor, progress: float, random: torch.Generator) -> Tensor:
-    """Uniform noise of one quantiser step (Balle et al. 2017, section 3)."""
-    return k + torch.rand(k.shape, generator=random) - 0.5
-
-
-def soft_rounding(k: Tensor, progress: float, random: torch.Generator) -> Tensor:
-    """Smooth steps that sharpen as the search goes on (Agustsson and Theis 2020, section 4.1)."""
-    sharpness = 2.0 + 10.0 * progress
-    below = k.detach().floor()
-    r = k - below - 0.5
-    return below + 0.5 + torch.tanh(sharpness * r) / (2 * math.tanh(sharpness / 2))
-
-
-def stochastic_gumbel(k: Tensor, progress: float, random: torch.Generator) -> Tensor:
-    """Up or down at random, ever surer (Yang, Bamler, Mandt 2020, section 3.2)."""
-    temperature = 0.5 * math.exp(-5.0 * progress)
-    below = k.detach().floor()
-    r = (k - below).clamp(1e-4, 1 - 1e-4)
-    logits = torch.stack([-torch.atanh(r), -torch.atanh(1 - r)]) / temperature  # down, up
-    gumbel = -torch.log(-torch.log(torch.rand(logits.shape, generator=random).clamp(1e-9, 1 - 1e-7)))
-    return below + torch.softmax((logits + gumbel) / temperature, 0)[1]
-
-
-RELAXATIONS: dict[str, Relaxation] = {
-    "continuous": continuous,
-    "straight-through": straight_through,
-    "noise": additive_noise,
-    "soft-rounding": soft_rounding,
-    "gumbel": stochastic_gumbel,
-}
+DOUBLING_GAIN_DB = 3.0  # where neither the model nor the user sets the trade: what a codec gains
 
 
 class LatentModel(Protocol):
-    """What the search needs of a model; `vgic_lib.latent_model.VaeGan` is one."""
+    """What the search needs of a model; those of `vgic_lib.latent_model` and `hyperprior_model` have it.
+
+    A model with a trade of its own has `trade_off(setting)`, the lambda of lambda * 255**2 * MSE + bits per
+    pixel; one whose search can start from noise has `latent_shape(setting, size)`.
+    """
 
     def analysis(self, x: Tensor, setting: Setting) -> tuple[Tensor, ...]: ...  # noqa: D102
     def quantise(self, latents: tuple[Tensor, ...], setting: Setting, rounding: Callable) -> Quantised: ...  # noqa: D102
     def synthesis(self, latents: tuple[Tensor, ...], setting: Setting, size: tuple[int, int]) -> Tensor: ...  # noqa: D102
     def latent_range(self, setting: Setting) -> float: ...  # noqa: D102
-    def latent_shape(self, setting: Setting, size: tuple[int, int]) -> tuple[int, ...]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -80,11 +45,11 @@ class SearchConfig:
     """One latent search."""
 
     steps: int = 100
-    relaxation: str = "straight-through"  # a key of RELAXATIONS
+    relaxation: str = "soft-rounding"  # a key of RELAXATIONS
     start: str = "encoder"  # or "noise", as in 2020
-    learning_rate: float = 0.015  # Adam, falling like a cosine; fraction of the latent's range
-    doubling_gain_db: float = 3.0  # PSNR that twice the bits must buy; 0: distortion alone, as in 2020
-    check_every: int = 5  # steps between checks of the rounded latent, where the relaxation does not round
+    learning_rate: float = 0.015  # Adam, falling like a cosine; in units of the model's latent_range
+    doubling_gain_db: float | None = None  # PSNR that twice the bits must buy; None: the model's own trade
+    check_every: int = 10  # steps between checks of the rounded latents
     polish: float = 0.2  # last fraction of the steps, straight-through whatever the relaxation
     seed: int = 0
 
@@ -101,13 +66,13 @@ class SearchConfig:
 
 
 class TracePoint(NamedTuple):
-    """Best latent so far."""
+    """Best latents so far."""
 
     step: int
     time_s: float
     psnr_db: float  # of 8-bit pixels
     bits: float  # ideal code length
-    objective: float  # dB, lower is better
+    objective: float  # lower is better
 
 
 class SearchResult(NamedTuple):
@@ -122,8 +87,12 @@ class SearchResult(NamedTuple):
 
 class _Candidate(NamedTuple):
     latents: tuple[Tensor, ...]
-    x_hat: Tensor
-    bits: Tensor
+    x_hat: Tensor  # of 8-bit pixels
+    bits: float
+    objective: float
+
+
+Objective = Callable[[Tensor, Tensor, Tensor], Tensor]  # of x_hat, x (B, 3, H, W) in [0, 1] and bits (B,)
 
 
 def objective_db(x_hat: Tensor, x: Tensor, bits: Tensor, doubling_gain_db: float) -> Tensor:
@@ -134,6 +103,12 @@ def objective_db(x_hat: Tensor, x: Tensor, bits: Tensor, doubling_gain_db: float
     """
     distortion = 10 * torch.log10((x_hat - x).square().mean() + 1e-10)
     return distortion + doubling_gain_db * torch.log2(bits.sum() + 1)
+
+
+def objective_bpp(x_hat: Tensor, x: Tensor, bits: Tensor, trade_off: float) -> Tensor:
+    """Bits per pixel, plus `trade_off` for each squared 8-bit step of error; lower is better."""
+    pixels = x[:, 0].numel()
+    return trade_off * 255**2 * (x_hat - x).square().mean() + bits.sum() / pixels
 
 
 def search(
@@ -155,35 +130,29 @@ def search(
     Returns:
         The best rounded latents seen; by the objective they are never worse than the start's.
     """
-    size = tuple(x.shape[2:])
-    random = torch.Generator().manual_seed(config.seed)
-    final = continuous if config.relaxation == "continuous" else straight_through
+    random = torch.Generator(x.device).manual_seed(config.seed)
+    free = config.relaxation == "continuous"
+    objective = _objective(model, setting, config)
     latents = _start(model, x, setting, config, random)
-    rate = config.learning_rate * model.latent_range(setting)
     optimizer = torch.optim.Adam(latents)
     begun, best, trace = time.monotonic(), None, []
-
-    def candidate(relaxation: Relaxation, progress: float) -> _Candidate:
-        latents_hat, bits = model.quantise(latents, setting, lambda k: relaxation(k, progress, random))
-        return _Candidate(latents_hat, model.synthesis(latents_hat, setting, size), bits)
-
     for step in range(config.steps + 1):
         progress = step / max(1, config.steps)
-        relaxation = RELAXATIONS[config.relaxation] if progress < 1 - config.polish else final
         last = step == config.steps
-        if relaxation is not final and (step % config.check_every == 0 or last):
-            with torch.no_grad():
-                best = _better(best, candidate(final, progress), x, config)
-        with torch.set_grad_enabled(not last):
-            relaxed = candidate(relaxation, progress)
-        if relaxation is final:
-            best = _better(best, relaxed, x, config)
+        if step % config.check_every == 0 or last:
+            candidate = _candidate(model, x, setting, latents, free, objective)
+            best = candidate if best is None or candidate.objective < best.objective else best
         if not last:
-            optimizer.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * progress))
+            polish = progress >= 1 - config.polish and not free
+            relaxation = RELAXATIONS["straight-through" if polish else config.relaxation]
+            rounding = partial(relaxation, progress=progress, random=random)
+            optimizer.param_groups[0]["lr"] = _rate(model, setting, config, progress)
             optimizer.zero_grad()
-            objective_db(relaxed.x_hat, x, relaxed.bits, config.doubling_gain_db).backward()
+            _relaxed_objective(model, x, setting, latents, rounding, objective).backward()
             optimizer.step()
-        trace.append(_trace_point(step, time.monotonic() - begun, best, x, config))
+        mse = (best.x_hat - x).square().mean().item()
+        psnr_db = -10 * math.log10(mse + 1e-10)
+        trace.append(TracePoint(step, time.monotonic() - begun, psnr_db, best.bits, best.objective))
         if report is not None:
             try:
                 report(trace[-1])
@@ -192,37 +161,66 @@ def search(
     return SearchResult(best.latents, best.x_hat, trace[-1].psnr_db, trace[-1].bits, trace)
 
 
+def _objective(model: LatentModel, setting: Setting, config: SearchConfig) -> Objective:
+    if config.doubling_gain_db is None and hasattr(model, "trade_off"):
+        return partial(objective_bpp, trade_off=model.trade_off(setting))
+    gain = DOUBLING_GAIN_DB if config.doubling_gain_db is None else config.doubling_gain_db
+    return partial(objective_db, doubling_gain_db=gain)
+
+
 def _start(
     model: LatentModel, x: Tensor, setting: Setting, config: SearchConfig, random: torch.Generator
 ) -> tuple[Tensor, ...]:
     if config.start == "encoder":
         with torch.no_grad():
             latents = model.analysis(x, setting)
+    elif not hasattr(model, "latent_shape"):
+        raise ParameterError("this model needs its encoder; start the latent search from it, not from noise")
     else:
         shape = model.latent_shape(setting, tuple(x.shape[2:]))
-        latents = ((0.5 + NOISE * (torch.rand(shape, generator=random) - 0.5)) * model.latent_range(setting),)
+        noise = torch.rand(shape, generator=random, device=x.device) - 0.5
+        latents = ((0.5 + NOISE * noise) * model.latent_range(setting),)
     return tuple(k.detach().clone().requires_grad_() for k in latents)
 
 
-def _better(best: _Candidate | None, new: _Candidate, x: Tensor, config: SearchConfig) -> _Candidate:
-    new = _Candidate(
-        tuple(k.detach() for k in new.latents), _to_8_bits(new.x_hat.detach()), new.bits.detach()
-    )
-    if best is None or _objective(new, x, config) < _objective(best, x, config):
-        return new
-    return best
+def _rate(model: LatentModel, setting: Setting, config: SearchConfig, progress: float) -> float:
+    """Learning rate in quantiser steps."""
+    return config.learning_rate * model.latent_range(setting) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def _objective(candidate: _Candidate, x: Tensor, config: SearchConfig) -> float:
-    return objective_db(candidate.x_hat, x, candidate.bits, config.doubling_gain_db).item()
+@torch.no_grad()
+def _candidate(
+    model: LatentModel,
+    x: Tensor,
+    setting: Setting,
+    latents: tuple[Tensor, ...],
+    free: bool,
+    objective: Objective,
+) -> _Candidate:
+    """What the latents are worth once rounded (unless they are `free`), measured exactly."""
+    latents_hat, bits = model.quantise(latents, setting, Tensor.clone if free else torch.round)
+    x_hat = model.synthesis(latents_hat, setting, tuple(x.shape[2:])).clamp(0, 1)
+    x_hat = torch.round(x_hat * 255) / 255
+    return _Candidate(latents_hat, x_hat, bits.sum().item(), objective(x_hat, x, bits).item())
 
 
-def _to_8_bits(x: Tensor) -> Tensor:
-    return torch.round(x * 255) / 255
+def _relaxed_objective(
+    model: LatentModel,
+    x: Tensor,
+    setting: Setting,
+    latents: tuple[Tensor, ...],
+    rounding: Callable[[Tensor], Tensor],
+    objective: Objective,
+) -> Tensor:
+    """What the search descends: differentiable, and only as precise as a gradient needs to be."""
+    latents_hat, bits = model.quantise(latents, setting, rounding)
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=_has_bfloat16(x.device)):
+        x_hat = model.synthesis(latents_hat, setting, tuple(x.shape[2:]))
+    return objective(x_hat.float().clamp(0, 1), x, bits)
 
 
-def _trace_point(step: int, time_s: float, best: _Candidate, x: Tensor, config: SearchConfig) -> TracePoint:
-    mse = (best.x_hat - x).square().mean().item()
-    return TracePoint(
-        step, time_s, -10 * math.log10(mse + 1e-10), best.bits.sum().item(), _objective(best, x, config)
-    )
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is faster than float32, not merely possible."""
+    if device.type == "cpu":
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return device.type == "cuda" and torch.cuda.is_bf16_supported()

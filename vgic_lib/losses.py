@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vgic_lib.config import TrainingConfig
+from vgic_lib.config import VaeGanConfig
 from vgic_lib.networks.discriminator import Discriminator
 from vgic_lib.networks.vaegan import Encoder, Generator
 
@@ -68,7 +68,7 @@ def distortion(x_hat: Tensor, x: Tensor, kind: str) -> Tensor:
     return 10 * torch.log10(mse + 10 ** (-PSNR_CEILING_DB / 10)).mean()
 
 
-def _latents(networks: Networks, x: Tensor, config: TrainingConfig) -> Tensor:
+def _latents(networks: Networks, x: Tensor, config: VaeGanConfig) -> Tensor:
     """Encode; with several channel counts or bit depths, draw one for each sample."""
     y = networks.encoder(x).float()  # bfloat16 would blur 8-bit rounding
     if config.bits:
@@ -81,17 +81,17 @@ def _latents(networks: Networks, x: Tensor, config: TrainingConfig) -> Tensor:
 
 
 def reconstruction_step(
-    networks: Networks, optimizers: Optimizers, x: Tensor, config: TrainingConfig
+    networks: Networks, optimizers: Optimizers, x: Tensor, config: VaeGanConfig
 ) -> StepLosses:
     """One update of encoder and generator for distortion alone. `x` is (B, 3, H, W) in [-1, 1]."""
     loss = distortion(networks.generator(_latents(networks, x, config)), x, config.distortion)
-    _update(optimizers.codec, loss, config.clip_norm)
+    update(optimizers.codec, loss, config.clip_norm)
     nan = torch.tensor(float("nan"))
     return StepLosses(loss.detach(), nan, nan)
 
 
 def adversarial_step(
-    networks: Networks, optimizers: Optimizers, x: Tensor, config: TrainingConfig
+    networks: Networks, optimizers: Optimizers, x: Tensor, config: VaeGanConfig
 ) -> StepLosses:
     """One update of the discriminator, then one of encoder and generator: the losses of 2020.
 
@@ -111,13 +111,13 @@ def adversarial_step(
     x_hat = networks.generator(y)
     real, fake = discriminator(torch.cat([x, x_hat.detach()]), y.detach()).float().chunk(2)
     discriminator_loss = bce(real, _smooth(real, 1 - LABEL_SMOOTHING)) + bce(fake, _smooth(fake, 0))
-    _update(optimizers.discriminator, discriminator_loss, config.clip_norm)
+    update(optimizers.discriminator, discriminator_loss, config.clip_norm)
 
     discriminator.requires_grad_(False)
     verdict = discriminator(x_hat, y).float()
     loss = distortion(x_hat, x, config.distortion)
     generator_loss = bce(verdict, _smooth(verdict, 1 - LABEL_SMOOTHING)) + loss
-    _update(optimizers.codec, generator_loss, config.clip_norm)
+    update(optimizers.codec, generator_loss, config.clip_norm)
     discriminator.requires_grad_(True)
     return StepLosses(loss.detach(), generator_loss.detach(), discriminator_loss.detach())
 
@@ -132,7 +132,8 @@ def _smooth(like: Tensor, low: float) -> Tensor:
     return torch.empty_like(like).uniform_(low, low + LABEL_SMOOTHING)
 
 
-def _update(optimizer: torch.optim.Optimizer, loss: Tensor, clip_norm: float) -> None:
+def update(optimizer: torch.optim.Optimizer, loss: Tensor, clip_norm: float) -> None:
+    """Back-propagate a loss, clip the gradient (0: not) and step; earlier gradients are forgotten."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if clip_norm:

@@ -62,5 +62,5 @@ def compression_dir(run: str) -> Path:
 
 
 def results_dir(run: str) -> Path:
-    """Tables and figures for a report (notebook 05); those of the run ``kodak`` are tracked."""
+    """Tables and figures for a report (notebook 05); those of ``kodak`` and ``kodak-2020`` are tracked."""
     return outputs() / "results" / run

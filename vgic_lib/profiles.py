@@ -124,9 +124,9 @@ def read_parameters(notebook: Path) -> dict[str, Any]:
 
 
 def library_digest() -> str:
-    """Hash of this package's source and weights."""
+    """Hash of this package: source, weights and published curves."""
     package = Path(__file__).resolve().parent
-    sources = [*package.rglob("*.py"), *paths.WEIGHTS.glob("*")]
+    sources = [*package.rglob("*.py"), *paths.WEIGHTS.glob("*"), *package.glob("published/*")]
     digest = hashlib.sha256()
     for path in sorted(path for path in sources if path.is_file()):
         digest.update(

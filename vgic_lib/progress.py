@@ -27,8 +27,8 @@ def progress(items: Iterable[T], label: str, total: int | None = None, initial: 
 
 
 @contextmanager
-def counted(label: str, total: int) -> Iterator[Callable[[object], None]]:
-    """Yield a function that counts one of `total` steps at each call, for work that reports its steps."""
+def counted(label: str, total: int | None) -> Iterator[Callable[[object], None]]:
+    """Yield a function that counts one of `total` steps (None: unknown) at each call."""
     with _bar(label, None, total) as bar:
         yield lambda _: bar.update()
 

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 from PIL import Image
 
 from vgic_lib import files, metrics, paths
-from vgic_lib.errors import DataError, VgicError
+from vgic_lib.errors import DataError
 from vgic_lib.images import to_array
 
 METRICS = ("bytes", "bpp", "compression_ratio", "psnr_db", "ssim", "ms_ssim", "encode_s", "decode_s")
@@ -36,13 +35,14 @@ class Row:
     split: str
     width: int
     height: int
-    codec: str  # "vaegan-8", "jpeg"
-    setting: str  # "b6-s20" is 6 bits and 20 search steps, "q35" a classical quality
+    codec: str  # "hyperprior", "vaegan-8", "jpeg"
+    setting: str  # "q448-s20": quality code and search steps; "b6-s20": 6 bits; "q35": a classical quality
+    quality: float  # that was asked for, in the codec's own unit; NaN for the VAE-GAN
     matched_to: str  # "vaegan-8/b6-s20": the file whose length this one was made to match; else empty
     model_id: str  # of the weights that made the file, or the file matched
-    num_channels: int  # latent channels; 0 for classical codecs, as in the next two
+    num_channels: int  # latent channels of the VAE-GAN and bits for each of its elements; else 0
     bits: int
-    search_steps: int
+    search_steps: int  # 0 for classical codecs
     file: str  # relative to the folder of the rows
     bytes: int
     bpp: float  # 8 * bytes / pixels
@@ -78,13 +78,6 @@ class Picture(NamedTuple):
     image_id: str
 
 
-class Coded(NamedTuple):
-    """What an encoder returns: the file, and the decoder's picture if the encoder knows it."""
-
-    data: bytes
-    reconstruction: Image.Image | None = None
-
-
 class Latents(NamedTuple):
     """What a file holds, as far as its model knows; NaN for classical codecs."""
 
@@ -99,8 +92,9 @@ class Point:
     codec: str
     setting: str
     extension: str
-    encode: Callable[[Image.Image], Coded]
+    encode: Callable[[Image.Image], bytes]
     decode: Callable[[bytes], Image.Image]
+    quality: float = float("nan")
     matched_to: str = ""
     model_id: str = ""
     num_channels: int = 0
@@ -147,32 +141,31 @@ def reconstruction_path(file: str, folder: Path) -> Path:
 
 
 def measure(picture: Picture, point: Point, context: Context) -> Row:
-    """Encode to a file, read it back, decode and compare: the same path for every codec.
+    """Encode to a file, read it back, decode and compare with the original: the same path for every codec.
 
     Raises:
-        VgicError: the decoder's pixels are not those that the encoder promised.
+        VgicError: the file cannot be written, or does not decode.
     """
     name = ".".join(
         filter(None, (point.codec, point.setting, point.matched_to.replace("/", "."), point.model_id))
     )
     file = f"{picture_folder(picture.name, picture.image_id)}/{name}{point.extension}"
     start = time.perf_counter()
-    coded = point.encode(picture.image)
+    encoded = point.encode(picture.image)
     encode_s = time.perf_counter() - start
-    files.write_bytes(context.folder / file, coded.data)
+    files.write_bytes(context.folder / file, encoded)
     data = files.read_bytes(context.folder / file)
     start = time.perf_counter()
     decoded = to_array(point.decode(data))
     decode_s = time.perf_counter() - start
-    if coded.reconstruction is not None and not np.array_equal(decoded, to_array(coded.reconstruction)):
-        raise VgicError(f"{file} does not decode to the encoder's own reconstruction; please report this")
     width, height = picture.image.size
     latents = point.inspect(data)
     return Row(
         run=context.run, image=picture.name, image_id=picture.image_id, split=picture.split,
-        width=width, height=height, codec=point.codec, setting=point.setting, matched_to=point.matched_to,
-        model_id=point.model_id, num_channels=point.num_channels, bits=point.bits,
-        search_steps=point.search_steps, file=file, bytes=len(data), bpp=8 * len(data) / (width * height),
+        width=width, height=height, codec=point.codec, setting=point.setting, quality=point.quality,
+        matched_to=point.matched_to, model_id=point.model_id, num_channels=point.num_channels,
+        bits=point.bits, search_steps=point.search_steps, file=file, bytes=len(data),
+        bpp=8 * len(data) / (width * height),
         compression_ratio=3 * width * height / len(data), nominal_cr=3 * width * height / latents.elements,
         bits_estimated=latents.bits_estimated, **metrics.quality(to_array(picture.image), decoded)._asdict(),
         encode_s=encode_s, decode_s=decode_s, seed=context.seed, commit=context.commit, device=context.device,
@@ -229,12 +222,12 @@ def aggregate(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean over pictures of the per-picture values, one line per codec and setting.
 
     Files made to match another file's length are one setting, whatever quality each took. Columns:
-    the labels, `images`, `nominal_cr`, and for each of METRICS the mean and `<metric>_std`, the standard
-    deviation between pictures (NaN for one picture).
+    the labels, `images`, the means `quality` and `nominal_cr`, and for each of METRICS the mean and
+    `<metric>_std`, the standard deviation between pictures (NaN for one picture).
     """
     labels = ["codec", "setting", "matched_to", "num_channels", "bits", "search_steps"]
     rows = rows.assign(setting=rows["setting"].where(rows["matched_to"] == "", ""))
     groups = rows.groupby(labels, sort=False)
     spread = groups[list(METRICS)].std(ddof=0).where(groups.size() > 1).add_suffix("_std")
-    means = groups[[*METRICS, "nominal_cr"]].mean()
+    means = groups[[*METRICS, "quality", "nominal_cr"]].mean()
     return pd.concat([groups.size().rename("images"), means, spread], axis=1).reset_index()

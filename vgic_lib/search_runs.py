@@ -8,21 +8,28 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from vgic_lib.comparison import OperatingPoint
 from vgic_lib.errors import ParameterError
 from vgic_lib.files import atomic_path
+from vgic_lib.hyperprior_model import HyperpriorModel
 from vgic_lib.images import to_tensor
-from vgic_lib.latent_model import Setting, VaeGan
+from vgic_lib.latent_model import VaeGan
 from vgic_lib.latent_search import RELAXATIONS, SearchConfig, search
 from vgic_lib.progress import progress
+from vgic_lib.rate_distortion import bd_rate
 from vgic_lib.results import Picture
 
 FROM_NOISE, AS_2020 = "from-noise", "2020"
-KEY = ["image", "model", "model_id", "method", "num_channels", "bits", "steps", "doubling_gain_db"]
+KEY = ["image", "model", "model_id", "method", "setting", "steps", "trade"]
+OWN_TRADE = (
+    "lambda"  # of a model that knows what a bit is worth to it; else the dB that twice the bits must buy
+)
+CURVE_POINTS = 15  # qualities of the curve without search
 
 
 def run(
-    model: VaeGan,
-    settings: Sequence[Setting],
+    model: VaeGan | HyperpriorModel,
+    points: Sequence[OperatingPoint],
     pictures: Iterable[Picture],
     methods: Sequence[str],
     path: Path,
@@ -35,13 +42,13 @@ def run(
 
     Args:
         model: frozen.
-        settings: its operating points.
+        points: its operating points.
         pictures: RGB.
         methods: names of relaxations; "from-noise": straight-through without the encoder; "2020": as
             there, from noise, without rounding, for distortion alone.
         path: of the traces.
         steps: of each search.
-        doubling_gain_db: see SearchConfig.
+        doubling_gain_db: see SearchConfig; for models without a trade of their own.
         overwrite: search again what is there.
 
     Returns:
@@ -49,21 +56,19 @@ def run(
         time_s, psnr_db, bpp_estimated.
 
     Raises:
-        ParameterError: unknown method, or a setting that the model does not have.
+        ParameterError: unknown method, or one that the model cannot do.
         StorageError: `path` cannot be written.
     """
-    if unknown := set(settings) - set(model.settings):
-        offered = ", ".join(f"n={s.num_channels} with {s.bits} bits" for s in model.settings)
-        raise ParameterError(f"{model.name} does not offer {tuple(min(unknown))}; choose from {offered}")
-    configs = {name: _config(name, steps, doubling_gain_db) for name in methods}
+    gain_db = None if hasattr(model, "trade_off") else doubling_gain_db
+    configs = {name: _config(name, steps, gain_db) for name in methods}
     keep = path.exists() and not overwrite
     frames = [pd.read_csv(path, dtype={"image": str, "model_id": str})] if keep else []
     finished = {key for frame in frames for key in frame[KEY].itertuples(index=False, name=None)}
-    wanted = {_key(model, *job, configs[job[2]]): job for job in product(pictures, settings, methods)}
+    wanted = {_key(model, *job, configs[job[2]]): job for job in product(pictures, points, methods)}
     todo = {key: job for key, job in wanted.items() if key not in finished}
-    for key, (picture, setting, method) in progress(todo.items(), "latent search", len(todo)):
+    for key, (picture, point, method) in progress(todo.items(), "latent search", len(todo)):
         x = to_tensor(picture.image)
-        trace = pd.DataFrame(search(model, x, setting, configs[method]).trace)
+        trace = pd.DataFrame(search(model, x, point.setting, configs[method]).trace)
         trace["bpp_estimated"] = trace["bits"] / (x.shape[2] * x.shape[3])
         values = trace[["step", "time_s", "psnr_db", "bpp_estimated"]]
         frames.append(pd.concat([pd.DataFrame([key] * len(trace), columns=KEY), values], axis=1))
@@ -81,7 +86,7 @@ def gains(traces: pd.DataFrame, doubling_gain_db: float) -> pd.DataFrame:
         gain of the objective in dB, seconds. From noise, the start is the encoder's latent too where
         another method tells it.
     """
-    point = ["image", "num_channels", "bits"]
+    point = ["image", "setting"]
     by_encoder = ~traces["method"].isin([FROM_NOISE, AS_2020])
     encoder = traces[(traces["step"] == 0) & by_encoder].groupby(point).first()
     last = traces.groupby([*point, "method"], sort=False).last().reset_index()
@@ -91,10 +96,58 @@ def gains(traces: pd.DataFrame, doubling_gain_db: float) -> pd.DataFrame:
     last["rate_change_percent"] = 100 * (ratio - 1)
     last["objective_gain_db"] = last["psnr_gain_db"] - doubling_gain_db * np.log2(ratio)
     columns = ["psnr_gain_db", "rate_change_percent", "objective_gain_db", "time_s"]
-    return last.groupby(["method", "num_channels", "bits"], sort=False)[columns].mean().round(2)
+    return last.groupby(["method", "setting"], sort=False)[columns].mean().round(2)
 
 
-def _config(method: str, steps: int, doubling_gain_db: float) -> SearchConfig:
+def encoder_curves(model: VaeGan | HyperpriorModel, pictures: Iterable[Picture]) -> pd.DataFrame:
+    """Rate and distortion without search over the whole range of qualities.
+
+    Returns:
+        image, bpp_estimated, psnr_db: CURVE_POINTS lines for each picture.
+    """
+    settings = [model.setting(quality) for quality in np.linspace(1, 100, CURVE_POINTS)]
+    lines = []
+    for picture in pictures:
+        x = to_tensor(picture.image)
+        for setting in settings:
+            start = search(model, x, setting, SearchConfig(steps=0))
+            lines.append((picture.name, start.bits / (x.shape[2] * x.shape[3]), start.psnr_db))
+    return pd.DataFrame(lines, columns=["image", "bpp_estimated", "psnr_db"])
+
+
+def savings(traces: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """`traces` with `saving_percent`: how much less they cost than no search does at the same PSNR.
+
+    Log rate is interpolated linearly over PSNR between the points of `encoder_curves` and the starts of
+    the searches; NaN beyond them.
+    """
+    starts = traces[traces["step"] == 0][["image", "bpp_estimated", "psnr_db"]]
+    known = pd.concat([curves, starts]).sort_values("psnr_db")
+    found = []
+    for image, trace in traces.groupby("image", sort=False):
+        curve = known[known["image"] == image]
+        log_bpp = np.log(curve["bpp_estimated"])
+        same = np.interp(trace["psnr_db"], curve["psnr_db"], log_bpp, left=np.nan, right=np.nan)
+        saving = 100 * (1 - trace["bpp_estimated"] / np.exp(same))
+        found.append(trace.assign(saving_percent=saving))
+    return pd.concat(found)
+
+
+def bd_rates(traces: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """BD-rate of each method against no search, and seconds a search; means over the photographs."""
+    last = traces.groupby(["method", "image", "setting"], sort=False).last().reset_index()
+    lines = []
+    for (method, image), searched in last.groupby(["method", "image"], sort=False):
+        anchor, test = (
+            frame.rename(columns={"bpp_estimated": "bpp"})[["bpp", "psnr_db"]]
+            for frame in (curves[curves["image"] == image], searched)
+        )
+        lines.append((method, bd_rate(anchor, test).percent, searched["time_s"].mean()))
+    table = pd.DataFrame(lines, columns=["method", "bd_rate_percent", "time_s"])
+    return table.groupby("method", sort=False).mean().round(2)
+
+
+def _config(method: str, steps: int, doubling_gain_db: float | None) -> SearchConfig:
     if method == FROM_NOISE:
         return SearchConfig(steps, start="noise", learning_rate=0.03, doubling_gain_db=doubling_gain_db)
     if method == AS_2020:
@@ -106,8 +159,13 @@ def _config(method: str, steps: int, doubling_gain_db: float) -> SearchConfig:
     return SearchConfig(steps, method, doubling_gain_db=doubling_gain_db)
 
 
-def _key(model: VaeGan, picture: Picture, setting: Setting, method: str, config: SearchConfig) -> tuple:
-    return (
-        picture.name, model.name, model.model_id.hex(), method, setting.num_channels, setting.bits,
-        config.steps, config.doubling_gain_db,
-    )  # fmt: skip
+def _key(
+    model: VaeGan | HyperpriorModel,
+    picture: Picture,
+    point: OperatingPoint,
+    method: str,
+    config: SearchConfig,
+) -> tuple:
+    gain_db = config.doubling_gain_db
+    trade = OWN_TRADE if gain_db is None else f"{gain_db:g} dB"
+    return picture.name, model.name, model.model_id.hex(), method, point.label, config.steps, trade

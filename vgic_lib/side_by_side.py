@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The figure of 2020: one picture at every channel count, with details and classical codecs beside."""
+"""The figure of 2020: one picture at several rates, with details and classical codecs beside."""
 
 from pathlib import Path
 
@@ -12,8 +12,10 @@ from vgic_lib.classical import CLASSICAL
 from vgic_lib.errors import ParameterError
 from vgic_lib.figures import ACCENT, Figure, blank, style
 from vgic_lib.images import read_image, to_array
+from vgic_lib.rate_distortion import curve_title
 from vgic_lib.results import original_path, reconstruction_path
-from vgic_lib.tables import curve_title
+
+WIDTH = 10.5  # inches
 
 
 def choose_picture(rows: pd.DataFrame, folder: Path, wanted: str = "") -> str:
@@ -39,7 +41,7 @@ def choose_picture(rows: pd.DataFrame, folder: Path, wanted: str = "") -> str:
 
 
 def reconstructions(shown: pd.DataFrame, folder: Path) -> Figure:
-    """One picture as in 2020: the original and each channel count, whole and enlarged.
+    """One picture as in 2020: the original and each of our files, whole and enlarged.
 
     Below, the same detail from each classical codec at equal bytes.
 
@@ -47,7 +49,8 @@ def reconstructions(shown: pd.DataFrame, folder: Path) -> Figure:
         shown: rows of one picture as `tables.showcase` chooses them.
         folder: of the rows.
     """
-    ours, beside = shown[shown["num_channels"] > 0], shown[shown["num_channels"] == 0]
+    classical = shown["codec"].isin(list(CLASSICAL))
+    ours, beside = shown[~classical], shown[classical]
     first = ours.iloc[0]
     original = _pixels(original_path(folder, first["image"], first["image_id"]))
     corner, size = _detail(original)
@@ -60,7 +63,7 @@ def reconstructions(shown: pd.DataFrame, folder: Path) -> Figure:
         _show(grid[1, 0], _cut(original, corner, size), "", "detail of the original")
         for column, line in enumerate(ours.to_dict("records"), 1):
             x_hat = _pixels(reconstruction_path(line["file"], folder))
-            _show(grid[0, column], x_hat, f"{line['num_channels']} channels", _caption(line))
+            _show(grid[0, column], x_hat, _title(line), _caption(line))
             _show(grid[1, column], _cut(x_hat, corner, size), "", "")
             equal = beside[beside["matched_to"] == f"{line['codec']}/{line['setting']}"]
             for other in equal.to_dict("records"):
@@ -77,7 +80,7 @@ def reconstructions(shown: pd.DataFrame, folder: Path) -> Figure:
 def _grid(original: np.ndarray, lines: int, columns: int) -> tuple[Figure, np.ndarray]:
     """Empty cells (lines, columns) of the picture's shape, with room for captions."""
     height, width, _ = original.shape
-    panel = 1.7 if width <= height else 2.1  # inches
+    panel = min(WIDTH / columns, 3.0)  # inches
     tall = panel * height / width + 0.22
     figure = Figure(figsize=(panel * columns, tall * lines + 0.45), layout="constrained")
     grid = figure.subplots(lines, columns, squeeze=False)
@@ -93,6 +96,10 @@ def _show(ax: Axes, pixels: np.ndarray, title: str, caption: str) -> None:
     ax.imshow(pixels)
     ax.set_title(title, loc="center", pad=4)
     ax.set_xlabel(caption, fontsize=8, labelpad=3)
+
+
+def _title(line: dict) -> str:
+    return f"{line['num_channels']} channels" if line["num_channels"] else f"quality {line['quality']:g}"
 
 
 def _caption(line: dict) -> str:

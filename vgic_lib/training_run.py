@@ -12,24 +12,24 @@ import torch
 from PIL import Image
 
 from vgic_lib import figures, paths
-from vgic_lib.config import TrainingConfig
+from vgic_lib.config import TrainingConfig, VaeGanConfig
 from vgic_lib.data import Photograph, load
 from vgic_lib.errors import DataError
 from vgic_lib.files import atomic_path, write_text
-from vgic_lib.images import centre_crop, to_image, to_tensor
-from vgic_lib.latent_model import Setting, VaeGan
-from vgic_lib.model_store import save_model
-from vgic_lib.progress import progress
+from vgic_lib.images import to_image, to_tensor
+from vgic_lib.model_store import as_stored, save_model
+from vgic_lib.trained_models import CodecModel, describe, fit_priors, make_model, shown_settings
 from vgic_lib.training import Trained, Trainer, train
 
 SAMPLES = 3  # validation photographs shown in samples.png
-FIT_PHOTOGRAPHS = 160  # training photographs that the prior is fitted to
-FIT_SIDE = 258  # pixels: their centres only
+SAMPLE_SIZE = 218, 178  # pixels, height and width
 
 
 def run_name(config: TrainingConfig) -> str:
-    """Name of the network of a run: "vaegan-8" for one channel count, "vaegan" for a nested one."""
-    return config.model if config.nested else f"{config.model}-{config.num_channels[0]}"
+    """Name of the network of a run: its model, "vaegan-8" if it serves one channel count only."""
+    if not isinstance(config, VaeGanConfig) or config.nested:
+        return config.model
+    return f"{config.model}-{config.num_channels[0]}"
 
 
 def train_model(
@@ -42,8 +42,8 @@ def train_model(
     """Train, or continue, and write <name>.safetensors; a finished run is not repeated.
 
     In outputs/runs/<run>/training/<name>/ there are, as training goes on, checkpoint.pt, metrics.csv,
-    curves.png (.pdf, .csv) and samples.png (originals, then reconstructions for each channel count), and
-    in the end config.json.
+    curves.png (.pdf, .csv) and samples.png (originals, then reconstructions for each channel count or for
+    some qualities), and in the end config.json.
 
     Args:
         config: of the run.
@@ -78,48 +78,26 @@ def write_report(trainer: Trainer, folder: Path, validation: Sequence[np.ndarray
     """Write curves and sample reconstructions of a run so far."""
     metrics = pd.DataFrame(trainer.metrics)
     figures.save_figure(figures.training_curves(metrics), folder / "curves", metrics)
-    model = _model(*trainer.averaged(), trainer.config)
+    model = make_model(trainer.averaged(), trainer.config)
+    height, width = SAMPLE_SIZE
     lines = []
     for pixels in validation[:SAMPLES]:
-        x = to_tensor(Image.fromarray(pixels[:218, :178]))
-        shown = [x] + [_reconstruct(model, x, count) for count in trainer.config.num_channels]
-        height, width = x.shape[2:]
-        lines.append(
-            torch.nn.functional.pad(torch.cat(shown, 3), (0, (178 - width) * len(shown), 0, 218 - height))
-        )
+        x = to_tensor(Image.fromarray(pixels[:height, :width]))
+        shown = [x] + [_reconstruct(model, x, setting) for setting in shown_settings(model)]
+        missing = (0, (width - x.shape[3]) * len(shown), 0, height - x.shape[2])
+        lines.append(torch.nn.functional.pad(torch.cat(shown, 3), missing))
     with atomic_path(folder / "samples.png") as temporary:
         to_image(torch.cat(lines, 2)).save(temporary, format="PNG")
 
 
-def export(trained: Trained, config: TrainingConfig, images: Sequence[np.ndarray], path: Path) -> bytes:
-    """Fit the priors to training photographs and write the weights; return the model id."""
-    model = _model(
-        trained.encoder.half().float(), trained.generator.half().float(), config
-    )  # as they will be read
-    finest = Setting(model.channels, max(model.bit_depths))
-    latents = []
-    with torch.no_grad():
-        for pixels in progress(images[:FIT_PHOTOGRAPHS], "fit priors"):
-            image = centre_crop(Image.fromarray(pixels), FIT_SIDE, FIT_SIDE)
-            latents += model.analysis(to_tensor(image), finest)
-    for bits in model.bit_depths:
-        scale = Setting(model.channels, bits).largest / finest.largest
-        model.priors[str(bits)].fit([(k * scale).round() for k in latents])
-    score = {k: v for row in trained.metrics for k, v in row.items() if k.startswith("validation")}
-    description = f"2020 VAE-GAN, n = {', '.join(map(str, config.num_channels))}; {config.steps} steps"
-    if score:
-        description += f"; validation PSNR {', '.join(f'{v:.2f}' for v in score.values())} dB"
-    return save_model(model, path, description)
-
-
-def _model(encoder: torch.nn.Module, generator: torch.nn.Module, config: TrainingConfig) -> VaeGan:
-    model = VaeGan(config.num_channels)
-    model.encoder, model.generator = encoder, generator
-    return model.eval().requires_grad_(False)
-
-
 @torch.no_grad()
-def _reconstruct(model: VaeGan, x: torch.Tensor, count: int) -> torch.Tensor:
-    setting = Setting(count, max(model.bit_depths))
-    latents = tuple(k.round() for k in model.analysis(x, setting))
+def _reconstruct(model: CodecModel, x: torch.Tensor, setting: tuple) -> torch.Tensor:
+    latents = model.rounded(model.analysis(x, setting), setting, torch.round)
     return model.synthesis(latents, setting, tuple(x.shape[2:]))
+
+
+def export(trained: Trained, config: TrainingConfig, images: Sequence[np.ndarray], path: Path) -> bytes:
+    """Fit what is left to fit to training photographs and write the weights; return the model id."""
+    model = make_model([as_stored(network) for network in trained.networks], config)  # as it will be read
+    fit_priors(model, images)
+    return save_model(model, path, describe(config, trained.metrics))

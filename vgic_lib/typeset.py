@@ -45,13 +45,16 @@ def write_table(
         columns: what is printed.
         caption: one sentence above the table.
         notes: conventions, below it.
-        group: name of a column; it is printed once for equal values in a row, with a rule between them.
+        group: name of a column of `frame`; there is a rule between lines of different values, and the
+            column itself, if it is printed, shows each value once.
     """
     stem = Path(stem)
     body = [[_cell(column, line) for column in columns] for line in frame.to_dict("records")]
     starts = [True] * len(frame) if not group else (frame[group] != frame[group].shift()).tolist()
-    for cells, start in zip(body, starts, strict=True):
-        cells[0] = cells[0] if start else ""
+    for number, column in enumerate(columns):
+        if column.name == group:
+            for cells, start in zip(body, starts, strict=True):
+                cells[number] = cells[number] if start else ""
     markdown = _markdown(columns, body, caption, notes)
     write_text(stem.with_name(f"{stem.name}.csv"), frame.to_csv(index=False, float_format="%.6g"))
     write_text(stem.with_name(f"{stem.name}.md"), markdown)

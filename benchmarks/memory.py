@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""Peak memory and time of compressing and decompressing pictures of several sizes, each in its own process.
+
+The picture is a photograph from scikit-image, repeated mirror-wise. JPEG through Pillow is the other side.
+
+    python benchmarks/memory.py [--megapixels 0.4 5 20] [--model NAME] [--search-steps 0]
+"""
+
+import argparse
+import io
+import multiprocessing
+import resource
+import time
+
+import numpy as np
+import skimage
+from PIL import Image
+
+TARGET_GIB = 8  # at most, for 20 megapixels
+RSS_UNIT = 2**20  # ru_maxrss values a GiB, on Linux
+
+
+def photograph(width, height):
+    """Pixels (height, width, 3), uint8."""
+    tile = np.asarray(skimage.data.astronaut())
+    tile = np.concatenate([tile, tile[:, ::-1]], 1)
+    tile = np.concatenate([tile, tile[::-1]], 0)
+    repeats = height // tile.shape[0] + 1, width // tile.shape[1] + 1, 1
+    return np.tile(tile, repeats)[:height, :width].copy()
+
+
+def picture(megapixels):
+    width = round((megapixels * 1.5e6) ** 0.5)
+    return Image.fromarray(photograph(width, round(width / 1.5)))
+
+
+def nothing(megapixels, options, data):
+    from vgic_lib import codec  # noqa: F401 - what the others import too
+
+    picture(megapixels)
+
+
+def vgic_compress(megapixels, options, data):
+    from vgic_lib import codec, model_store
+
+    model = options.model or model_store.DEFAULT_MODEL
+    return codec.compress(picture(megapixels), model=model, search_steps=options.search_steps)
+
+
+def vgic_decompress(megapixels, options, data):
+    from vgic_lib import codec
+
+    codec.decompress(data)
+
+
+def jpeg_compress(megapixels, options, data):
+    stream = io.BytesIO()
+    picture(megapixels).save(stream, "JPEG", quality=75)
+    return stream.getvalue()
+
+
+def jpeg_decompress(megapixels, options, data):
+    Image.open(io.BytesIO(data)).load()
+
+
+def child(connection, work, arguments):
+    begun = time.perf_counter()
+    result = work(*arguments)
+    seconds = time.perf_counter() - begun
+    connection.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / RSS_UNIT, result))
+
+
+def run(name, work, *arguments):
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=child, args=(there, work, arguments))
+    process.start()
+    there.close()
+    try:
+        seconds, gib, result = here.recv()
+    except EOFError:
+        raise SystemExit(f"{name} failed or ran out of memory") from None
+    process.join()
+    size = f"{len(result):>10} bytes" if result else ""
+    print(f"{name:<16} {seconds:8.1f} s  {gib:6.2f} GiB  {size}", flush=True)
+    return gib, result
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--megapixels", type=float, nargs="+", default=[0.4, 5, 20])
+    parser.add_argument("--model", default="", help="of VGIC (default: the codec's)")
+    parser.add_argument("--search-steps", type=int, default=0)
+    options = parser.parse_args()
+    for megapixels in options.megapixels:
+        print(f"\n{megapixels:g} megapixels")
+        run("imports, picture", nothing, megapixels, options, None)
+        compressing, data = run("vgic compress", vgic_compress, megapixels, options, None)
+        decompressing, _ = run("vgic decompress", vgic_decompress, megapixels, options, data)
+        _, data = run("jpeg compress", jpeg_compress, megapixels, options, None)
+        run("jpeg decompress", jpeg_decompress, megapixels, options, data)
+        if megapixels >= 20:
+            verdict = "reached" if max(compressing, decompressing) <= TARGET_GIB else "missed"
+            print(f"at most {TARGET_GIB} GiB: {verdict}")
+
+
+if __name__ == "__main__":
+    main()

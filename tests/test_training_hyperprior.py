@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: MIT
+"""The codec in training: objective, learning rates, validation, late crops, and runs that can be cut off."""
+
+import math
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+from samples import smooth_pictures
+from test_training import Cut, assert_same, cut_at, state_of
+
+from vgic_lib import training, training_hyperprior
+from vgic_lib.config import HyperpriorConfig
+from vgic_lib.errors import ModelError
+from vgic_lib.networks.hyperprior import Hyperprior
+from vgic_lib.throughput import flops, matmul_rate
+from vgic_lib.training import CHECKPOINT, Trainer, train
+from vgic_lib.training_hyperprior import (
+    HyperpriorTask,
+    centre_crops,
+    make_network,
+    objective,
+    trade_off,
+    uses_bf16,
+    validate,
+)
+
+TINY = HyperpriorConfig(
+    groups=(2, 4), analysis_widths=(4, 4, 8), analysis_blocks=(1, 0, 1), synthesis_widths=(4, 4, 8),
+    synthesis_blocks=(0, 1, 1), hyper_latent=4, features=8, context=4, hidden=8, batch=8, crop_side=16,
+    late_from=0.5, late_crop_side=32, initial_crops=16, steps=6, warmup_steps=2, seed=3, log_every=2,
+    validate_every=4, checkpoint_every_s=0.0,
+)  # fmt: skip
+
+
+def pictures():
+    return smooth_pictures(3, 40, 50)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that was never interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(TINY, folder, pictures(), pictures()[:1], device="cpu")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "call", "after"),
+    [
+        (training_hyperprior, "update", 2, True),  # weights updated, step not yet counted
+        (training_hyperprior, "update", 4, False),  # in the late phase
+        (training, "write_metrics", 1, False),
+    ],
+)
+def test_an_interrupted_run_ends_as_if_nothing_had_happened(
+    tmp_path, monkeypatch, whole, owner, name, call, after
+):
+    with monkeypatch.context() as patch:
+        cut_at(patch, owner, name, call, Cut, after)
+        with pytest.raises(Cut):
+            train(TINY, tmp_path, pictures(), pictures()[:1], device="cpu")
+    train(TINY, tmp_path, pictures(), pictures()[:1], device="cpu")
+    assert_same(state_of(tmp_path), state_of(whole))
+
+
+def test_a_checkpoint_of_other_settings_is_refused(whole):
+    with pytest.raises(ModelError, match=r"other settings \(groups, lambda_high\)"):
+        train(replace(TINY, groups=(2, 5), lambda_high=0.1), whole, pictures(), device="cpu")
+
+
+def test_a_checkpoint_from_before_a_setting_was_added_counts_as_its_default(tmp_path, whole):
+    config = replace(TINY, late_from=1.0)
+    trainer = Trainer(config, pictures())
+    trainer.step = 4
+    trainer.save(tmp_path / CHECKPOINT)
+    state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    del state["config"]["late_from"]
+    torch.save(state, tmp_path / CHECKPOINT)
+    again = Trainer(config, pictures())
+    again.load(tmp_path / CHECKPOINT)
+    assert again.step == 4
+    with pytest.raises(ModelError, match="late_from"):
+        Trainer(TINY, pictures()).load(tmp_path / CHECKPOINT)
+
+
+def test_late_crops_are_larger_and_fewer():
+    trainer = Trainer(TINY, pictures())
+    shapes = []
+    trainer.task.step = lambda x, step: shapes.append(tuple(x.shape)) or {}
+    for _ in range(TINY.steps):
+        trainer.train_step()
+    assert shapes == 3 * [(8, 3, 16, 16)] + 3 * [(2, 3, 32, 32)]
+
+
+def test_the_start_is_a_codec_and_training_improves_it(tmp_path):
+    config = replace(TINY, late_from=1.0, steps=40, crop_side=32, learning_rate=4e-3, validate_every=20)
+    (crop,) = centre_crops(pictures()[:1])
+    start = validate(Trainer(config, pictures()).averaged()[0], config, [crop])
+    rows = train(config, tmp_path, pictures(), pictures()[:1], device="cpu").metrics
+    rows = [row for row in rows if "validation_loss" in row]
+    assert [row["step"] for row in rows] == [20, 40]
+    assert rows[-1]["validation_loss"] < 0.99 * start["validation_loss"]
+    rates = [rows[-1][f"validation_bpp_{q}"] for q in ("0", "2", "4.5", "7")]
+    psnr_db = [rows[-1][f"validation_psnr_db_{q}"] for q in ("0", "2", "4.5", "7")]
+    assert rates == sorted(rates) and rates[-1] > 2 * rates[0]
+    assert psnr_db == sorted(psnr_db) and psnr_db[0] > 20
+
+
+def test_the_objective_weighs_distortion_and_rate():
+    quality = torch.tensor([0.0, 3.5, 7.0])
+    weights = [8e-4, math.sqrt(8e-4 * 0.15), 0.15]
+    assert trade_off(TINY, quality).tolist() == pytest.approx(weights, rel=1e-5)
+    mse, bpp = torch.tensor([1e-2, 1e-3, 1e-4]), torch.tensor([0.1, 0.5, 2.0])
+    expected = [
+        (weight * 255**2 * d + r) / math.sqrt(weight)
+        for weight, d, r in zip(weights, mse.tolist(), bpp.tolist(), strict=True)
+    ]
+    assert objective(TINY, quality, mse, bpp).tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_every_weight_has_its_learning_rate():
+    config = replace(TINY, learning_rate=1.0, warmup_steps=0, schedule="constant", linear_rate=0.25)
+    trainer = Trainer(config, pictures())
+    trainer.task.step = lambda x, step: {}
+    trainer.train_step()
+    names = {id(p): name for name, p in trainer.task.network.named_parameters()}
+    (optimizer,) = trainer.task.optimizers
+    rates = {names[id(p)]: group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert rates.keys() == set(names.values())
+    expected = {
+        "analysis.linear.basis": 0.25, "synthesis.linear.border": 0.25, "log_gain": 0.5, "z_base": 0.5,
+        "context.base": 0.5, "log_inverse_gain": 0.5, "hyper_analysis.0.weight": 3.0,
+        "hyper_synthesis.bias": 3.0, "context.out.1.weight": 3.0, "analysis.last.weight": 1.0,
+        "synthesis.stages.0.bias.table": 1.0,
+    }  # fmt: skip
+    assert {name: rates[name] for name in expected} == expected
+
+
+def test_validation_rounds_and_averages():
+    """A picture's rate and PSNR at each quality are those of the network in evaluation mode."""
+    network = Trainer(TINY, pictures()).averaged()[0]
+    crops = list(centre_crops(pictures()[:2]))
+    assert [tuple(crop.shape) for crop in crops] == [(1, 3, 32, 48)] * 2
+    assert torch.equal(crops[0][0, :, 0, 0] * 255, torch.tensor(pictures()[0][4, 1]).float())
+    found = validate(network, TINY, crops)
+    rates, psnr_db = [], []
+    with torch.no_grad():
+        for crop in crops:
+            x_hat, bits_y, bits_z = network(crop, torch.tensor([4.5]))
+            rates.append((bits_y + bits_z).item() / (32 * 48))
+            psnr_db.append(-10 * math.log10((x_hat.clamp(0, 1) - crop).square().mean().item()))
+    assert found["validation_bpp_4.5"] == pytest.approx(np.mean(rates), abs=2e-5)
+    assert found["validation_psnr_db_4.5"] == pytest.approx(np.mean(psnr_db), abs=2e-3)
+    assert len(found) == 9
+
+
+def test_averaged_networks_are_copies_with_buffers():
+    trainer = Trainer(TINY, pictures())
+    trainer.average = [torch.full_like(p, 0.5) for p in trainer.task.weights()]
+    (network,) = trainer.averaged()
+    assert all((p == 0.5).all() for p in network.parameters())
+    assert torch.equal(network.context.norm, trainer.task.network.context.norm)
+    assert not (network.context.norm == 1).all()
+    assert not network.training and trainer.task.network.training
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, 1e9])
+def test_a_run_that_diverges_stops_before_it_is_saved(tmp_path, monkeypatch, loss):
+    monkeypatch.setattr(HyperpriorTask, "step", lambda self, x, step: {"loss": torch.tensor(loss)})
+    with pytest.raises(ModelError, match="lower learning_rate"):
+        train(TINY, tmp_path, pictures(), device="cpu")
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_configuration_and_network_have_the_same_defaults():
+    default = HyperpriorConfig()
+    ours = {name: getattr(default, name) for name in training_hyperprior.ARCHITECTURE}
+    shapes = {name: p.shape for name, p in make_network(default).named_parameters()}
+    assert shapes == {name: p.shape for name, p in Hyperprior().named_parameters()}
+    assert ours.keys() <= asdict(default).keys()
+
+
+def test_bfloat16_is_a_choice():
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert [uses_bf16(replace(TINY, bf16=word), cpu) for word in ("on", "off")] == [True, False]
+    assert uses_bf16(TINY, cuda)
+    assert not uses_bf16(replace(TINY, bf16="off"), cuda)
+
+
+def test_operations_are_counted():
+    a = torch.zeros(5, 7)
+    assert flops(lambda: a @ a.T) == 2 * 5 * 7 * 5
+    assert matmul_rate(torch.device("cpu"), torch.float32) > 1e8

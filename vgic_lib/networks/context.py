@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: MIT
+"""Entropy parameters: mean and scale of every latent element, from what a decoder knows already.
+
+The channels of y are coded in groups of growing size, each group in two passes over a checkerboard (He et al.
+2022, "ELIC", sec. 3). A pass sees the features of z, all earlier groups and, the second time, the
+four neighbours of its own group. `ContextModel.traverse` is the one order for training, search, encoder and
+decoder; what happens in a pass is up to the function it calls.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vgic_lib.networks.quality import ANCHORS, at_quality
+
+SLOPE = 0.125  # of LeakyReLU: a power of two keeps integer arithmetic exact
+SCALES = 64  # entries of the scale table
+SMALLEST_SCALE, LARGEST_SCALE = 0.11, 256.0  # quantiser steps
+INDEX_UNIT = 8.0  # places in the scale table (a factor of e) for one unit of the networks' output
+LOG_STEP = torch.log(torch.tensor(LARGEST_SCALE / SMALLEST_SCALE)).item() / (SCALES - 1)
+
+
+class Pass(NamedTuple):
+    """Elements that are coded together, and their distributions."""
+
+    channels: slice  # of y
+    places: Tensor  # (N,) positions in a flattened (h, w) grid
+    mean: Tensor  # (B, C, N)
+    index: Tensor  # (B, C, N) place in the scale table, before rounding
+
+
+class Conv(nn.Module):
+    """Convolution of odd size that keeps height and width; `fixed_point` can make it exact."""
+
+    def __init__(self, channels_in: int, channels_out: int, size: int = 3) -> None:
+        super().__init__()
+        self.size = size
+        self.grid = 0.0  # distance of the values that outputs are rounded to; 0: not rounded
+        self.limit = 0.0  # largest magnitude of rounded outputs
+        convolution = nn.Conv2d(channels_in, channels_out, size)
+        self.weight, self.bias = convolution.weight, convolution.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C', H, W)."""
+        if not self.grid:
+            return F.conv2d(x, self.weight, self.bias, padding=self.size // 2)
+        rows, (height, width) = self._rows(x), x.shape[2:]
+        line = width + self.size - 1
+        y = self.bias.repeat(rows.shape[0] * rows.shape[1], 1)
+        rows = rows.flatten(0, 1)
+        count = len(rows) - (self.size - 1) * (line + 1)  # positions but the last ones, which are margin
+        for tap in range(self.size**2):
+            start = tap // self.size * line + tap % self.size
+            y[:count].addmm_(rows[start : start + count], self._tap(tap))
+        y = y.view(len(x), -1, line, y.shape[1])[:, :height, :width]
+        return self.rounded(y).permute(0, 3, 1, 2)
+
+    def rounded(self, x: Tensor) -> Tensor:
+        """Round to the grid, and keep within the range that exactness was checked for."""
+        if not self.grid:
+            return x
+        return (x / self.grid).add_(0.5).floor_().mul_(self.grid).clamp_(-self.limit, self.limit)
+
+    def _rows(self, x: Tensor) -> Tensor:
+        """Positions with a margin of zeros, one a row: (B, (H + size - 1) * (W + size - 1), C)."""
+        margin = (self.size // 2,) * 4
+        return F.pad(x.permute(0, 2, 3, 1), (0, 0, *margin)).flatten(1, 2)
+
+    def _tap(self, tap: int) -> Tensor:
+        return self.weight[:, :, tap // self.size, tap % self.size].T  # (C, C')
+
+
+class CrossConv(Conv):
+    """A 3x3 convolution of values on one colour of a checkerboard (else 0), wanted on the other colour."""
+
+    def forward(self, x: Tensor, places: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C', N) at `places` (N,), positions in the flattened (H, W) grid."""
+        if not self.grid:
+            return at_places(super().forward(x), places)
+        rows, width = self._rows(x), x.shape[3]
+        corner = places // width * (width + 2) + places % width
+        y = self.bias.repeat(len(x) * len(places), 1)
+        for tap in (1, 3, 5, 7):  # above, left, right, below; all other taps meet zeros
+            start = tap // 3 * (width + 2) + tap % 3
+            y.addmm_(rows[:, corner + start].flatten(0, 1), self._tap(tap))
+        return self.rounded(y).unflatten(0, (len(x), -1)).transpose(1, 2)
+
+
+def at_places(x: Tensor, places: Tensor) -> Tensor:
+    """Values (B, C, N) of x (B, C, H, W) at places (N,); channels lie next to each other in memory."""
+    return x.permute(0, 2, 3, 1).flatten(1, 2)[:, places].transpose(1, 2)
+
+
+def leaky(x: Tensor) -> Tensor:
+    """LeakyReLU, exact on dyadic numbers."""
+    return F.leaky_relu(x, SLOPE)
+
+
+class HyperSynthesis(nn.Module):
+    """Quantised z and quality to features for the context model."""
+
+    def __init__(self, hyper_latent: int, width: int) -> None:
+        super().__init__()
+        self.entry = Conv(hyper_latent, width)
+        self.up_1, self.middle = Conv(width, 4 * width, 1), Conv(width, width)
+        self.up_2, self.last = Conv(width, 4 * width, 1), Conv(width, width)
+        self.bias = nn.Parameter(torch.zeros(ANCHORS, width))
+
+    def forward(self, z: Tensor, quality: Tensor, size: tuple[int, int]) -> Tensor:
+        """Map (B, Z, h/4, w/4), rounded up, to features (B, width, h, w) for a y of `size` (h, w)."""
+        x = leaky(self.entry(z))
+        x = leaky(self.middle(leaky(F.pixel_shuffle(self.up_1(x), 2))))
+        x = leaky(F.pixel_shuffle(self.up_2(x), 2)[:, :, : size[0], : size[1]])
+        bias = at_quality(self.bias, quality)[:, :, None, None]
+        return leaky(self.last.rounded(self.last(x) + bias))
+
+
+class ContextModel(nn.Module):
+    """Means and scales of y, group by group, pass by pass."""
+
+    def __init__(self, groups: tuple[int, ...], features: int, context: int, hidden: int) -> None:
+        """Set up.
+
+        Args:
+            groups: channels of each group.
+            features: channels of the hyper features.
+            context: channels of the features of earlier groups, and of those of the neighbours.
+            hidden: width of the network that joins them.
+        """
+        super().__init__()
+        self.groups, self.context = groups, context
+        latent = sum(groups)
+        self.register_buffer("norm", torch.ones(latent))  # powers of two: y * norm is about 1
+        self.base = nn.Parameter(torch.zeros(ANCHORS, latent))  # scale without context, in INDEX_UNIT
+        starts = [sum(groups[:k]) for k in range(len(groups))]
+        self.earlier = nn.ModuleList(Conv(2 * start, context) if start else nn.Identity() for start in starts)
+        self.neighbours = nn.ModuleList(CrossConv(2 * count, context) for count in groups)
+        self.hidden = nn.ModuleList(Conv(features + 2 * context, hidden, 1) for _ in groups)
+        self.out = nn.ModuleList(Conv(hidden, 2 * count, 1) for count in groups)
+        for layer in self.out:
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def traverse(self, features: Tensor, quality: Tensor, code: Callable[[Pass], Tensor]) -> Tensor:
+        """Visit all passes in order.
+
+        Args:
+            features: of z, (B, features, h, w).
+            quality: (B,).
+            code: takes a pass and returns the quantised y (B, C, N) at its places.
+
+        Returns:
+            quantised y (B, M, h, w).
+        """
+        batch, _, height, width = features.shape
+        grid = torch.arange(height * width, device=features.device)
+        odd = (grid // width + grid % width) % 2
+        base = at_quality(self.base, quality)
+        nothing = features.new_zeros(batch, self.context, 1)
+        known, groups = [], []
+        for k, count in enumerate(self.groups):
+            channels = slice(sum(self.groups[:k]), sum(self.groups[:k]) + count)
+            before = leaky(self.earlier[k](torch.cat(known, 1))) if k else None
+            rows = base.new_zeros(batch, height * width, count)
+            for odd_pass in (0, 1):
+                places = (odd == odd_pass).nonzero()[:, 0]
+                if not len(places):
+                    continue
+                empty = nothing.expand(-1, -1, len(places))
+                joined = [
+                    at_places(features, places),
+                    empty if before is None else at_places(before, places),
+                    self._around(rows, k, channels, width, places) if odd_pass else empty,
+                ]
+                hidden = leaky(self.hidden[k](torch.cat(joined, 1)[..., None]))
+                mean, scale = self.out[k](hidden)[..., 0].chunk(2, 1)
+                mean = mean / self.norm[channels, None]
+                index = INDEX_UNIT * (scale + base[:, channels, None])
+                y = code(Pass(channels, places, mean, index))
+                rows = rows.index_copy(1, places, y.transpose(1, 2).to(rows.dtype))
+            groups.append(rows.transpose(1, 2).unflatten(2, (height, width)))
+            known.append(self._signals(rows, channels, width))
+        return torch.cat(groups, 1)
+
+    def _around(self, rows: Tensor, group: int, channels: slice, width: int, places: Tensor) -> Tensor:
+        return leaky(self.neighbours[group](self._signals(rows, channels, width), places))
+
+    def _signals(self, rows: Tensor, channels: slice, width: int) -> Tensor:
+        """What networks see of quantised values (B, H * W, C), (B, 2C, H, W): they and their magnitudes."""
+        normed = rows * self.norm[channels]
+        return torch.cat([normed, normed.abs()], 2).unflatten(1, (-1, width)).permute(0, 3, 1, 2)
+
+
+def log_scale(index: Tensor) -> Tensor:
+    """Natural logarithm of the scale at a (fractional) place in the table, in quantiser steps."""
+    return index.clamp(0, SCALES - 1) * LOG_STEP + torch.log(torch.tensor(SMALLEST_SCALE))
+
+
+def scale_index(scale: Tensor) -> Tensor:
+    """Place in the scale table, fractional, of scales in quantiser steps."""
+    return (scale / SMALLEST_SCALE).log() / LOG_STEP
+
+
+def gaussian_bits(residual: Tensor, index: Tensor) -> Tensor:
+    """Ideal code length in bits of integers (or noisy ones) under zero-mean Gaussians."""
+    inverse = torch.exp(-log_scale(index))
+    magnitude = residual.abs()
+    upper = torch.special.ndtr((0.5 - magnitude) * inverse)
+    lower = torch.special.ndtr((-0.5 - magnitude) * inverse)
+    return -torch.log2((upper - lower).clamp(min=1e-9))

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: MIT
+"""The codec's transforms: analysis, synthesis, hyper networks and gains, one set for all rates.
+
+    x -> analysis -> y -> gain -> quantise -> inverse gain -> synthesis -> x_hat
+                          y -> hyper_analysis -> z -> quantise -> hyper_synthesis -> features
+
+Both transforms are a linear lapped transform plus a correction by residual networks that starts at zero, so
+training starts from a good linear codec. Depth sits where positions are few, at 1/16 and 1/8 of the size.
+Quality is continuous: tables of `ANCHORS` rows are interpolated (Cui et al. 2021, "Asymmetric Gained Deep
+Image Compression with Continuous Rate Adaptation", sec. 3).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vgic_lib.networks.context import (
+    INDEX_UNIT,
+    ContextModel,
+    HyperSynthesis,
+    Pass,
+    gaussian_bits,
+    scale_index,
+)
+from vgic_lib.networks.lapped import BLOCK, LappedAnalysis, LappedSynthesis, initialise_linear
+from vgic_lib.networks.quality import ANCHORS, at_quality
+
+QUARTER, EIGHTH = 4, 8  # sides in pixels of the cells that make positions at these scales
+CORRECTION = 0.1  # unit of what the networks add to the linear transforms: keeps early steps small
+Z_STRIDE = 4 * BLOCK  # pixels a side for one hyper-latent element
+
+
+class QualityBias(nn.Module):
+    """Adds a learned value for each channel that depends on quality."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(ANCHORS, channels))
+
+    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
+        """Map (B, C, H, W) and quality (B,) to (B, C, H, W)."""
+        return x + at_quality(self.table, quality)[:, :, None, None].to(x.dtype)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions, LeakyReLU between them, and a skip connection; starts as the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv_1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv_2 = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.conv_2.weight)
+        nn.init.zeros_(self.conv_2.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C, H, W)."""
+        return x + self.conv_2(F.leaky_relu(self.conv_1(x), 0.1))
+
+
+class Stage(nn.Module):
+    """A convolution that changes resolution or width, a quality bias and residual blocks."""
+
+    def __init__(self, entry: nn.Module, channels: int, blocks: int) -> None:
+        super().__init__()
+        self.entry, self.bias = entry, QualityBias(channels)
+        self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
+
+    def forward(self, x: Tensor, quality: Tensor, more: Tensor | float = 0.0) -> Tensor:
+        """Map (B, C, H, W) to (B, C', H', W'); `more` (B, C', H', W') is added after the entry."""
+        return self.blocks(F.leaky_relu(self.bias(self.entry(x) + more, quality), 0.1))
+
+
+def _upsample(channels_in: int, channels_out: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(channels_in, 4 * channels_out, 1), nn.PixelShuffle(2))
+
+
+def _zero(layer: nn.Conv2d) -> nn.Conv2d:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Analysis(nn.Module):
+    """Picture to latent y."""
+
+    def __init__(self, latent: int, widths: tuple[int, int, int], blocks: tuple[int, int, int]) -> None:
+        super().__init__()
+        quarter, eighth, sixteenth = widths
+        self.linear = LappedAnalysis(latent)
+        self.stages = nn.ModuleList(
+            [
+                Stage(nn.Conv2d(3 * QUARTER**2, quarter, 3, padding=1), quarter, blocks[0]),
+                Stage(nn.Conv2d(quarter, eighth, 3, 2, padding=1), eighth, blocks[1]),
+                Stage(nn.Conv2d(eighth, sixteenth, 3, 2, padding=1), sixteenth, blocks[2]),
+            ]
+        )
+        self.last = _zero(nn.Conv2d(sixteenth, latent, 3, padding=1))
+
+    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
+        """Map pixels (B, 3, H, W) in [-0.5, 0.5], H and W multiples of 16, to y (B, M, H/16, W/16)."""
+        features = _cells(x, QUARTER)
+        for stage in self.stages:
+            features = stage(features, quality)
+        return self.linear(x) + CORRECTION * self.last(features).float()
+
+
+class Synthesis(nn.Module):
+    """Latent y to picture; the networks also see what the linear transform made of it."""
+
+    def __init__(self, latent: int, widths: tuple[int, int, int], blocks: tuple[int, int, int]) -> None:
+        super().__init__()
+        quarter, eighth, sixteenth = widths
+        self.linear = LappedSynthesis(latent)
+        self.register_buffer("norm", torch.ones(latent))  # evens out the channels' magnitudes
+        self.stages = nn.ModuleList(
+            [
+                Stage(nn.Conv2d(latent, sixteenth, 3, padding=1), sixteenth, blocks[2]),
+                Stage(_upsample(sixteenth, eighth), eighth, blocks[1]),
+                Stage(_upsample(eighth, quarter), quarter, blocks[0]),
+            ]
+        )
+        self.eighth = _zero(nn.Conv2d(3 * EIGHTH**2, eighth, 1))  # what the linear transform shows
+        self.quarter = _zero(nn.Conv2d(3 * QUARTER**2, quarter, 1))
+        self.last = _zero(nn.Conv2d(quarter, 3 * QUARTER**2, 3, padding=1))
+
+    def forward(self, y: Tensor, quality: Tensor) -> Tensor:
+        """Map y (B, M, h, w) to pixels (B, 3, 16h, 16w), about [-0.5, 0.5]."""
+        linear = self.linear(y)
+        features = (y * self.norm[:, None, None]).contiguous(memory_format=torch.channels_last)
+        features = self.stages[0](features, quality)
+        features = self.stages[1](features, quality, self.eighth(_cells(linear, EIGHTH)))
+        features = self.stages[2](features, quality, self.quarter(_cells(linear, QUARTER)))
+        return linear + CORRECTION * F.pixel_shuffle(self.last(features), QUARTER).float()
+
+
+def _cells(x: Tensor, side: int) -> Tensor:
+    """Pixels (B, C, H, W) as the channels of cells, (B, C * side**2, H / side, W / side)."""
+    return F.pixel_unshuffle(x, side).contiguous(memory_format=torch.channels_last)
+
+
+class HyperAnalysis(nn.Sequential):
+    """Normalised y (B, M, h, w) to z (B, Z, ceil(h/4), ceil(w/4))."""
+
+    def __init__(self, latent: int, width: int, hyper_latent: int) -> None:
+        super().__init__(
+            nn.Conv2d(latent, width, 3, padding=1),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(width, width, 3, 2, padding=1),
+            nn.LeakyReLU(0.1),
+            nn.Conv2d(width, hyper_latent, 3, 2, padding=1),
+        )
+
+
+class Hyperprior(nn.Module):
+    """All networks of the codec."""
+
+    def __init__(
+        self,
+        groups: tuple[int, ...] = (16, 32, 64, 144),
+        analysis_widths: tuple[int, int, int] = (64, 96, 192),
+        analysis_blocks: tuple[int, int, int] = (1, 1, 1),
+        synthesis_widths: tuple[int, int, int] = (48, 96, 160),
+        synthesis_blocks: tuple[int, int, int] = (1, 2, 2),
+        hyper_latent: int = 64,
+        features: int = 128,
+        context: int = 64,
+        hidden: int = 160,
+    ) -> None:
+        super().__init__()
+        self.architecture = {  # what it takes to build the same network again
+            name: value for name, value in locals().items() if name not in ("self", "__class__")
+        }
+        latent = sum(groups)
+        self.analysis = Analysis(latent, analysis_widths, analysis_blocks)
+        self.synthesis = Synthesis(latent, synthesis_widths, synthesis_blocks)
+        self.hyper_analysis = HyperAnalysis(latent, features, hyper_latent)
+        self.hyper_synthesis = HyperSynthesis(hyper_latent, features)
+        self.context = ContextModel(groups, features, context, hidden)
+        self.log_gain = nn.Parameter(torch.zeros(ANCHORS, latent))
+        self.log_inverse_gain = nn.Parameter(torch.zeros(ANCHORS, latent))
+        self.log_z_gain = nn.Parameter(torch.zeros(ANCHORS, hyper_latent))
+        self.z_base = nn.Parameter(torch.full((ANCHORS, hyper_latent), 1.0))  # scale of z, in INDEX_UNIT
+
+    @torch.no_grad()
+    def initialise(self, crops: Tensor, steps: Tensor) -> None:
+        """Start from the best linear codec for `crops` (B, 3, H, W) in [-0.5, 0.5].
+
+        Args:
+            crops: as many as possible; H and W multiples of 16.
+            steps: (ANCHORS,) quantiser step of each anchor for orthonormal coefficients of such pixels.
+        """
+        deviation = initialise_linear(self.analysis.linear, self.synthesis.linear, crops)
+        self.log_gain.copy_(-steps.log()[:, None].expand_as(self.log_gain))
+        self.log_inverse_gain.copy_(-self.log_gain)
+        self.synthesis.norm.copy_(deviation.rsqrt())
+        scale = deviation / steps[:, None]
+        self.context.base.copy_(scale_index(scale) / INDEX_UNIT)
+        self.context.norm.copy_(2 ** -scale[ANCHORS // 2].clamp(min=0.25).log2().round())
+
+    def latent(self, x: Tensor, quality: Tensor) -> Tensor:
+        """Continuous y (B, M, H/16, W/16) in quantiser steps, of pixels (B, 3, H, W) in [0, 1]."""
+        gain = at_quality(self.log_gain, quality).exp()
+        return self.analysis(x - 0.5, quality) * gain[:, :, None, None]
+
+    def hyper_latent(self, y: Tensor, quality: Tensor) -> Tensor:
+        """Continuous z in quantiser steps."""
+        gain = at_quality(self.log_z_gain, quality).exp()
+        return self.hyper_analysis(y * self.context.norm[:, None, None]) * gain[:, :, None, None]
+
+    def picture(self, y_hat: Tensor, quality: Tensor) -> Tensor:
+        """Pixels (B, 3, 16h, 16w) of quantised y (B, M, h, w)."""
+        gain = at_quality(self.log_inverse_gain, quality).exp()
+        return self.synthesis(y_hat * gain[:, :, None, None], quality) + 0.5
+
+    def forward(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruct, and estimate the rate.
+
+        In training mode noise stands in for rounding where the rate is concerned, and gradients pass
+        through the rounding of all else. In evaluation mode everything is rounded.
+
+        Returns:
+            pixels (B, 3, H, W), bits of y (B,), bits of z (B,).
+        """
+        y = self.latent(x, quality)
+        z = self.hyper_latent(y, quality)
+        z_index = INDEX_UNIT * at_quality(self.z_base, quality)[:, :, None, None]
+        z_bits = gaussian_bits(self._quantised(z), z_index).sum((1, 2, 3))
+        z_hat = _straight_through(z)
+        features = self.hyper_synthesis(z_hat, quality, y.shape[2:])
+        flat, bits = y.flatten(2), []
+
+        def code(at: Pass) -> Tensor:
+            values = flat[:, at.channels, at.places]
+            bits.append(gaussian_bits(self._quantised(values - at.mean), at.index).sum((1, 2)))
+            return _straight_through(values - at.mean) + at.mean
+
+        y_hat = self.context.traverse(features, quality, code)
+        return self.picture(y_hat, quality), sum(bits), z_bits
+
+    def _quantised(self, x: Tensor) -> Tensor:
+        return x + torch.empty_like(x).uniform_(-0.5, 0.5) if self.training else x.round()
+
+
+def _straight_through(x: Tensor) -> Tensor:
+    return x + (x.round() - x).detach()

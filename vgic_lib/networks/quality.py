@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: MIT
+"""Tables over quality, so that one set of weights serves all rates."""
+
+from torch import Tensor
+
+ANCHORS = 8  # qualities at which gains and other tables are stored
+
+
+def at_quality(table: Tensor, quality: Tensor) -> Tensor:
+    """Rows of `table` (ANCHORS, C) at `quality` (B,) in [0, ANCHORS - 1], linearly interpolated: (B, C)."""
+    low = quality.floor().clamp(0, ANCHORS - 2)
+    weight = (quality - low)[:, None].to(table)
+    low = low.long()
+    return table[low] * (1 - weight) + table[low + 1] * weight

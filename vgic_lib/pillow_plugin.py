@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""Teaches Pillow the .vgic format: after this import, `Image.open` and `Image.save` know it.
+
+    import vgic_lib.pillow_plugin
+    picture = Image.open("photo.vgic")
+    picture.save("small.vgic", quality=60)
+
+Options of `save` are those of `codec.compress`: quality, search_steps, model, target_bytes, target_psnr. As
+Pillow's own formats do, it ignores other options.
+
+The import is needed: Pillow (up to version 13, checked in its source) loads the plug-ins on its own list,
+`PIL._plugins`, and no others; it looks for neither entry points nor file names. The import is cheap, too:
+networks are loaded when the first picture is decoded or saved.
+
+Errors are those that users of Pillow expect: UnidentifiedImageError for what is no .vgic file, OSError for a
+damaged file, a missing model or a picture that cannot be stored, ValueError for an impossible option.
+
+A file is written in one piece after all work has succeeded, and Pillow removes a new file when saving fails.
+But Pillow empties an existing file before it asks a plug-in for anything; where that matters, use
+`files.write_bytes` with `codec.compress`.
+"""
+
+from typing import IO
+
+from PIL import Image, ImageFile
+
+from vgic_lib import bitstream
+from vgic_lib.bitstream import Layout
+from vgic_lib.errors import BitstreamError, ParameterError, VgicError
+
+FORMAT = "VGIC"
+EXTENSION = ".vgic"
+MIME_TYPE = "image/vgic"
+OPTIONS = ("quality", "search_steps", "model", "target_bytes", "target_psnr")
+
+
+class VgicImageFile(ImageFile.ImageFile):
+    """An open .vgic file: size and mode come from its header, pixels are decoded when they are asked for."""
+
+    format = FORMAT
+    format_description = "Variational generative image compression"
+
+    def _open(self) -> None:
+        try:
+            header = bitstream.read_header(self.fp.read(bitstream.LONGEST_HEADER))
+        except BitstreamError as error:
+            raise SyntaxError(str(error)) from error  # how plug-ins tell Pillow that a file is not theirs
+        self._size = header.width, header.height
+        self._mode = ("L" if Layout.GRAY in header.layout else "RGB") + "A" * (Layout.ALPHA in header.layout)
+        self.tile = [ImageFile._Tile(FORMAT, (0, 0, *self._size))]
+
+    def verify(self) -> None:
+        """Check the checksum and the sections without decoding. Raises OSError; call it right after open."""
+        self.fp.seek(0)
+        try:
+            bitstream.unpack(self.fp.read())
+        except BitstreamError as error:
+            raise OSError(str(error)) from error
+        finally:
+            super().verify()
+
+
+class VgicDecoder(ImageFile.PyDecoder):
+    """Decodes a whole file into the pixels of an open picture."""
+
+    _pulls_fd = True  # reads the file itself instead of being fed
+
+    def decode(self, buffer: bytes | Image.SupportsArrayInterface) -> tuple[int, int]:
+        """Set all pixels; `buffer` is empty. Returns what Pillow expects: no bytes left to do, no error.
+
+        Raises:
+            OSError: the file is truncated or altered, its model is not installed, or another picture has
+                taken its place.
+        """
+        from vgic_lib import codec  # imports torch
+
+        try:
+            picture = codec.decompress(self.fd.read())
+        except VgicError as error:
+            raise OSError(str(error)) from error
+        if (picture.mode, picture.size) != (self.mode, self.im.size):
+            raise OSError("the file has changed since it was opened; open it again")
+        self.set_as_raw(picture.tobytes())
+        return -1, 0
+
+
+def _accept(prefix: bytes) -> bool | str:
+    """Whether a file that starts with `prefix` is ours; of a newer version, the warning to show."""
+    if not prefix.startswith(bitstream.MAGIC):
+        return False
+    version = prefix[len(bitstream.MAGIC) :][:1]
+    if version > bytes([bitstream.VERSION]):
+        return f"the file has format version {version[0]} of VGIC; update vgic to read it"
+    return True
+
+
+def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    from vgic_lib import codec  # imports torch
+
+    options = {name: image.encoderinfo[name] for name in OPTIONS if name in image.encoderinfo}
+    try:
+        data = codec.compress(image, **options)
+    except ParameterError as error:
+        raise ValueError(str(error)) from error
+    except VgicError as error:
+        raise OSError(str(error)) from error
+    fp.write(data)
+
+
+Image.register_open(FORMAT, VgicImageFile, _accept)
+Image.register_save(FORMAT, _save)
+Image.register_decoder(FORMAT, VgicDecoder)
+Image.register_extension(FORMAT, EXTENSION)
+Image.register_mime(FORMAT, MIME_TYPE)
