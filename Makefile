@@ -17,8 +17,8 @@ results: env  ## run the workbook: table and figures in outputs/results/ (PROFIL
 test: env  ## run all tests, with a smoke run of the workbook
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
-lab: env  ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab --ServerApp.root_dir=notebooks
+lab: env  ## open the desk and the other notebooks in JupyterLab
+	$(BIN)/jupyter lab --config=tools/lab_config.py notebooks/explore.ipynb
 
 # The first of these that runs and is new enough; pyenv leaves names that exist and fail.
 env:  ## create or update .venv

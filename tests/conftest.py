@@ -44,3 +44,4 @@ def pytest_collection_modifyitems(items):
 
 def pytest_addoption(parser):
     parser.addoption("--regen-golden", action="store_true", help="write tests/golden anew")
+    parser.addoption("--screenshot", help="PNG file that test_browser.py writes: the desk, for README")

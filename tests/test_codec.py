@@ -281,3 +281,13 @@ def test_a_forged_size_costs_nothing(model) -> None:
     forged = bitstream.Header(header.model_id, header.setting, 65535, 1024)
     with pytest.raises(BitstreamError, match="too short"):
         codec.decompress(bitstream.pack(forged, sections))
+
+
+@only_fake
+def test_model_at_hand_decodes_its_own_files_only(model) -> None:
+    data = codec.compress(picture("RGB", (9, 7)), model=model)
+    assert codec.decompress(data, model).tobytes() == codec.decompress(data).tobytes()
+    other = FakeModel()
+    other.model_id = b"none"
+    with pytest.raises(ModelError, match="leave the model out"):
+        codec.decompress(data, other)

@@ -75,6 +75,15 @@ def test_estimated_bits_are_those_of_the_file(frequencies, bits):
     assert prior.bits_of(k).item() / 8 == pytest.approx(len(data), rel=0.005, abs=4)
 
 
+def test_map_of_bits_adds_up_and_shows_where_they_are(fitted):
+    k = torch.full((1, 3, 20, 30), 30.0)
+    k[..., 15:] = torch.randint(0, 63, (1, 3, 20, 15)).float()
+    bits = fitted.bits_map(k)
+    assert bits.shape == (1, 20, 30)
+    assert torch.allclose(bits.sum((1, 2)), fitted.bits_of(k), rtol=1e-5)
+    assert bits[..., 17:].mean() > 2 * bits[..., :13].mean()
+
+
 def test_bits_of_a_batch_are_those_of_its_members(fitted):
     members = [smooth_symbols(3, 19, 14, 6, seed) for seed in (4, 5)]
     apart = torch.cat([fitted.bits_of(k) for k in members])

@@ -66,6 +66,17 @@ def test_estimate_and_file_agree(model, code):
     assert 8 * len(model.encode(latents, setting)[0]) == pytest.approx(bits.item(), rel=0.002, abs=40)
 
 
+@pytest.mark.parametrize("size", [(16, 16), (250, 130), (65, 200)])
+def test_map_of_bits_adds_up_to_the_estimate(model, size):
+    setting = QualitySetting(448)
+    latents = model.analysis(torch.cat([picture(*size, seed) for seed in range(2)]), setting)
+    with torch.no_grad():
+        bits = model.quantise(latents, setting).bits
+    places = model.bits_map(latents, setting)
+    assert places.shape == (2, *latents[0].shape[2:]) and (places > 0).all()
+    assert torch.allclose(places.sum((1, 2)), bits, rtol=1e-5)
+
+
 def test_a_batch_is_estimated_one_by_one(model):
     setting = QualitySetting(448)
     x = torch.cat([picture(40, 50, seed) for seed in range(3)])

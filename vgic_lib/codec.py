@@ -65,6 +65,7 @@ def compress(
     target_psnr: float | None = None,
     setting: Setting | QualitySetting | None = None,
     report: Callable[[object], object] | None = None,
+    show: Callable[[torch.Tensor], object] | None = None,
 ) -> bytes:
     """A .vgic file with `image`.
 
@@ -76,7 +77,8 @@ def compress(
         target_bytes: largest size of the file, instead of `quality`.
         target_psnr: smallest PSNR over RGB values in dB, instead of `quality`.
         setting: operating point of the model, instead of `quality`.
-        report: called after each search step with its TracePoint.
+        report: called after each search step with its TracePoint; raising StopIteration ends the search.
+        show: called with x_hat (1, 3, H, W) in [0, 1] whenever the search finds better latents.
 
     Raises:
         ImageError: the picture is of an unsupported kind or too large.
@@ -89,7 +91,7 @@ def compress(
     image = normalise_image(image)
     if max(image.size) > bitstream.MAX_SIDE:
         raise ImageError(f"a side of the picture exceeds {bitstream.MAX_SIDE} pixels; make it smaller first")
-    attempt = _attempts(image, model, report)
+    attempt = _attempts(image, model, report, show)
     if target_bytes is None and target_psnr is None:
         setting = (
             model.setting(DEFAULT_QUALITY if quality is None else quality) if setting is None else setting
@@ -131,18 +133,24 @@ def encode(image: Image.Image, *, model: str | Model = DEFAULT_MODEL, **options:
     return Encoded(data, _decode(data, model))
 
 
-def decompress(data: bytes) -> Image.Image:
+def decompress(data: bytes, model: Model | None = None) -> Image.Image:
     """The picture in a .vgic file.
+
+    Args:
+        data: the file.
+        model: that wrote it, where it is at hand; None: it is found by the id in the file.
 
     Returns:
         picture of mode "L", "LA", "RGB" or "RGBA", as it was compressed; alpha is exact.
 
     Raises:
         BitstreamError: `data` is no .vgic file, truncated, altered or of a newer version.
-        ModelError: the model that wrote it is not installed.
+        ModelError: the model that wrote it is not installed, or another one than `model`.
     """
-    header, _ = bitstream.unpack(data)
-    return _decode(data, model_store.find_model(header.model_id.to_bytes(4)))
+    model_id = bitstream.unpack(data)[0].model_id.to_bytes(4)
+    if model is not None and model.model_id != model_id:
+        raise ModelError(f"this file needs model {model_id.hex()}, not {model.name}; leave the model out")
+    return _decode(data, model or model_store.find_model(model_id))
 
 
 def info(data: bytes) -> FileInfo:
@@ -186,16 +194,19 @@ class _Draft(NamedTuple):
 
 
 def _attempts(
-    image: Image.Image, model: Model, report: Callable[[object], object] | None
+    image: Image.Image, model: Model, *watch: Callable | None
 ) -> Callable[[Setting | QualitySetting, int], _Draft]:
-    """A function that makes the file of `image` for a setting and a number of search steps."""
+    """A function that makes the file of `image` for a setting and a number of search steps.
+
+    Searches are watched by `report` and `show`.
+    """
     x, layout = to_tensor(image), _LAYOUTS[image.mode]
     alpha = [bitstream.pack_alpha(np.asarray(image.getchannel("A")))] if Layout.ALPHA in layout else []
     model_id = int.from_bytes(model.model_id)
 
     def attempt(setting: Setting | QualitySetting, search_steps: int) -> _Draft:
         header = Header(model_id, model.code(setting), image.width, image.height, layout)
-        latents = _latents(model, x, setting, search_steps, report)
+        latents = _latents(model, x, setting, search_steps, *watch)
         return _Draft(bitstream.pack(header, [*model.encode(latents, setting), *alpha]))
 
     return attempt
@@ -206,13 +217,13 @@ def _latents(
     x: torch.Tensor,
     setting: Setting | QualitySetting,
     search_steps: int,
-    report: Callable[[object], object] | None,
+    *watch: Callable | None,
 ) -> tuple[torch.Tensor, ...]:
     """Latents of x (1, 3, H, W) in [0, 1]: the encoder's, or those a search found."""
     if search_steps:
         from vgic_lib.latent_search import SearchConfig, search  # a decoder never needs it
 
-        return search(model, x, setting, SearchConfig(steps=search_steps), report).latents
+        return search(model, x, setting, SearchConfig(steps=search_steps), *watch).latents
     with torch.no_grad():
         return model.analysis(x, setting)
 

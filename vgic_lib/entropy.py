@@ -127,9 +127,20 @@ class InterlacedPrior(nn.Module):
 
         Between integers, the code length of a residual is interpolated linearly.
         """
+        return sum((cost.sum((1, 2, 3)) for _, cost in self._costs(k)), k.new_zeros(len(k)))
+
+    @torch.no_grad()
+    def bits_map(self, k: Tensor) -> Tensor:
+        """Ideal code length (B, h, w) in bits of the symbols at each position of `k` (B, n, h, w)."""
+        bits = k.new_zeros(len(k), *k.shape[2:])
+        for at, cost in self._costs(k):
+            bits[:, at.rows[:, None], at.columns] = cost.sum(1)
+        return bits
+
+    def _costs(self, k: Tensor) -> Iterator[tuple[Pass, Tensor]]:
+        """Each pass, and the code lengths (B, n, R, C) of its symbols."""
         frequencies = self.used_frequencies().double()
         cost = -torch.log2(frequencies / frequencies.sum(1, keepdim=True)).to(k)
-        total = k.new_zeros(len(k))
         for at in passes(*k.shape[2:]):
             if not len(at.rows) or not len(at.columns):
                 continue
@@ -140,10 +151,7 @@ class InterlacedPrior(nn.Module):
             )
             below = residual.detach().floor().clamp(max=2 * self.largest - 1).long()
             fraction = residual - below
-            total = total + (cost[table, below] * (1 - fraction) + cost[table, below + 1] * fraction).sum(
-                (1, 2, 3)
-            )
-        return total
+            yield at, cost[table, below] * (1 - fraction) + cost[table, below + 1] * fraction
 
     def coder_tables(self) -> Tables:
         """Tables of the range coder, built at first use."""

@@ -126,30 +126,32 @@ class HyperpriorModel(nn.Module):
         In float32, hence differentiable and a little different from what `encode` computes. Where gradients
         are wanted, bits are those of normal densities; else, those of the stored tables.
         """
-        y, z = latents
-        quality = self._quality(setting, y)
-        bits, costs = [], code_lengths(self.frequencies)
+        bits = []
+        latents_hat = self._coded(
+            latents, setting, rounding, lambda cost, _: bits.append(cost.flatten(1).sum(1))
+        )
+        return Quantised(latents_hat, sum(bits))
 
-        def coded(values: Tensor, index: Tensor) -> Tensor:
-            table = index.detach().round().clamp(0, SCALES - 1).expand_as(values).long()
-            residual = rounding(values).clamp(-LARGEST_RESIDUAL, LARGEST_RESIDUAL) * (table > 0)
-            if torch.is_grad_enabled():
-                cost = gaussian_bits(residual, index)
+    @torch.no_grad()
+    def bits_map(self, latents: Latents, setting: QualitySetting) -> Tensor:
+        """Bits that the latents take at each place of y, (B, H/16, W/16); they add up to those of `quantise`.
+
+        A place of z costs something too; the places of y that it describes share it evenly.
+        """
+        height, width = latents[0].shape[2:]
+        ratio = Z_STRIDE // BLOCK
+        rows, columns = (torch.arange(side, device=latents[0].device) // ratio for side in (height, width))
+        cell = (rows[:, None] * latents[1].shape[3] + columns).flatten()  # place of z for each place of y
+        bits = latents[0].new_zeros(len(latents[0]), height * width)
+
+        def count(cost: Tensor, at: Pass | None) -> None:
+            if at is None:
+                bits.add_((cost.sum(1).flatten(1) / cell.bincount())[:, cell])
             else:
-                cost = costs[table, residual.abs().round().long()]
-            bits.append((cost * (table > 0)).flatten(1).sum(1))
-            return residual
+                bits[:, at.places] += cost.sum(1)
 
-        rows = y.permute(0, 2, 3, 1).flatten(1, 2)  # (B, H * W, M)
-
-        def code(at: Pass) -> Tensor:
-            values = rows[..., at.channels][:, at.places].transpose(1, 2)
-            return coded(values - at.mean, at.index) + at.mean
-
-        z_hat = coded(z, INDEX_UNIT * at_quality(self.network.z_base, quality)[:, :, None, None])
-        features = self.network.hyper_synthesis(z_hat, quality, y.shape[2:])
-        y_hat = self.network.context.traverse(features, quality, code)
-        return Quantised((y_hat, z_hat), sum(bits))
+        self._coded(latents, setting, torch.round, count)
+        return bits.unflatten(1, (height, width))
 
     def synthesis(self, latents: Latents, setting: QualitySetting, size: tuple[int, int]) -> Tensor:
         """Quantised latents to the picture (B, 3, H, W) in [0, 1] of `size` (H, W)."""
@@ -172,6 +174,38 @@ class HyperpriorModel(nn.Module):
         exchange = receiver(Decoder(sections[0], tables))
         latents = networks.traverse(setting.network_quality, self.latent_shapes(size), exchange)
         return tuple(latent.float().to(self.frequencies.device) for latent in latents)
+
+    def _coded(
+        self,
+        latents: Latents,
+        setting: QualitySetting,
+        rounding: Rounding,
+        count: Callable[[Tensor, Pass | None], None],
+    ) -> Latents:
+        """Quantised latents; `count` is told what each element costs, of z (no pass), then pass by pass."""
+        y, z = latents
+        quality = self._quality(setting, y)
+        costs = code_lengths(self.frequencies)
+
+        def coded(values: Tensor, index: Tensor, at: Pass | None = None) -> Tensor:
+            table = index.detach().round().clamp(0, SCALES - 1).expand_as(values).long()
+            residual = rounding(values).clamp(-LARGEST_RESIDUAL, LARGEST_RESIDUAL) * (table > 0)
+            if torch.is_grad_enabled():
+                cost = gaussian_bits(residual, index)
+            else:
+                cost = costs[table, residual.abs().round().long()]
+            count(cost * (table > 0), at)
+            return residual
+
+        rows = y.permute(0, 2, 3, 1).flatten(1, 2)  # (B, H * W, M)
+
+        def code(at: Pass) -> Tensor:
+            values = rows[..., at.channels][:, at.places].transpose(1, 2)
+            return coded(values - at.mean, at.index, at) + at.mean
+
+        z_hat = coded(z, INDEX_UNIT * at_quality(self.network.z_base, quality)[:, :, None, None])
+        features = self.network.hyper_synthesis(z_hat, quality, y.shape[2:])
+        return self.network.context.traverse(features, quality, code), z_hat
 
     def _coder(self) -> tuple[ExactNetworks, Tables]:
         """Exact networks and coder tables, made at first use; weights must not change afterwards."""

@@ -23,8 +23,12 @@ _MODES = {  # mode of an open picture -> mode without transparency that it is re
 }  # fmt: skip
 
 
-def read_image(path: str | Path) -> Image.Image:
+def read_image(path: str | Path, data: bytes | None = None) -> Image.Image:
     """Open a picture of any format that Pillow reads; of an animation, the first frame.
+
+    Args:
+        path: of the file.
+        data: content of the file, where it is in memory; `path` then only names it.
 
     Returns:
         picture of mode "L", "LA", "RGB" or "RGBA", 8 bits, upright, sRGB, without metadata.
@@ -37,7 +41,7 @@ def read_image(path: str | Path) -> Image.Image:
         with warnings.catch_warnings():
             # Pillow warns about large pictures and odd metadata; ours is the stricter limit.
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
+            with Image.open(path if data is None else io.BytesIO(data)) as image:
                 return normalise_image(image)
     except ImageError:
         raise

@@ -136,6 +136,10 @@ class VaeGan(nn.Module):
         latents_hat = self.rounded(latents, setting, rounding)
         return Quantised(latents_hat, self.priors[str(setting.bits)].bits_of(latents_hat[0]))
 
+    def bits_map(self, latents: tuple[Tensor, ...], setting: Setting) -> Tensor:
+        """Bits that the latents take at each of their positions, (B, h, w)."""
+        return self.priors[str(setting.bits)].bits_map(self.rounded(latents, setting)[0])
+
     def synthesis(self, latents: tuple[Tensor, ...], setting: Setting, size: tuple[int, int]) -> Tensor:
         """Latents to the picture (B, 3, H, W) in [0, 1] of `size` (H, W).
 

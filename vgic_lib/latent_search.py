@@ -117,6 +117,7 @@ def search(
     setting: Setting,
     config: SearchConfig,
     report: Callable[[TracePoint], object] | None = None,
+    show: Callable[[Tensor], object] | None = None,
 ) -> SearchResult:
     """Find latents that describe a picture better than the encoder's.
 
@@ -126,6 +127,7 @@ def search(
         setting: operating point of the model.
         config: of the search.
         report: called with each trace point; raising StopIteration ends the search with what it has.
+        show: called with x_hat (1, 3, H, W) in [0, 1] whenever better latents are found.
 
     Returns:
         The best rounded latents seen; by the objective they are never worse than the start's.
@@ -141,7 +143,10 @@ def search(
         last = step == config.steps
         if step % config.check_every == 0 or last:
             candidate = _candidate(model, x, setting, latents, free, objective)
-            best = candidate if best is None or candidate.objective < best.objective else best
+            if best is None or candidate.objective < best.objective:
+                best = candidate
+                if show is not None:
+                    show(best.x_hat)
         if not last:
             polish = progress >= 1 - config.polish and not free
             relaxation = RELAXATIONS["straight-through" if polish else config.relaxation]
