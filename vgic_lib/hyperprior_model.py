@@ -50,11 +50,16 @@ class QualitySetting(NamedTuple):
 class HyperpriorModel(nn.Module):
     """One network for all rates.
 
+    Latent search finds most here with SGA and small steps (docs/LOG.md): a larger step rounds so many elements
+    anew that means and scales, which depend on them, no longer fit.
+
     Attributes:
         name: that users type.
         model_id: 4 bytes, the first of the SHA-256 of the weights file.
         lambdas: lambda at the lowest and highest quality, of lambda * 255**2 * MSE + bits per pixel.
     """
+
+    search_relaxation, search_rate = "gumbel", 0.01  # of latent search
 
     def __init__(self, network: Hyperprior, lambdas: tuple[float, float]) -> None:
         super().__init__()

@@ -54,6 +54,8 @@ class VaeGan(nn.Module):
         encoder: None for a published generator without its encoder.
     """
 
+    search_relaxation, search_rate = "straight-through", 0.015  # of latent search
+
     def __init__(self, channel_counts: Sequence[int], bit_depths: Sequence[int] = BIT_DEPTHS) -> None:
         super().__init__()
         self.channel_counts, self.bit_depths = tuple(channel_counts), tuple(bit_depths)

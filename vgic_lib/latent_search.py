@@ -12,7 +12,7 @@ A search keeps all activations of the synthesis for one step: tens of times the 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -30,9 +30,13 @@ DOUBLING_GAIN_DB = 3.0  # where neither the model nor the user sets the trade: w
 class LatentModel(Protocol):
     """What the search needs of a model; those of `vgic_lib.latent_model` and `hyperprior_model` have it.
 
-    A model with a trade of its own has `trade_off(setting)`, the lambda of lambda * 255**2 * MSE + bits per
+    `search_relaxation` and `search_rate` are the relaxation and learning rate that suit the model best. One
+    with a trade of its own has `trade_off(setting)`, the lambda of lambda * 255**2 * MSE + bits per
     pixel; one whose search can start from noise has `latent_shape(setting, size)`.
     """
+
+    search_relaxation: str
+    search_rate: float
 
     def analysis(self, x: Tensor, setting: Setting) -> tuple[Tensor, ...]: ...  # noqa: D102
     def quantise(self, latents: tuple[Tensor, ...], setting: Setting, rounding: Callable) -> Quantised: ...  # noqa: D102
@@ -45,9 +49,9 @@ class SearchConfig:
     """One latent search."""
 
     steps: int = 100
-    relaxation: str = "soft-rounding"  # a key of RELAXATIONS
+    relaxation: str | None = None  # a key of RELAXATIONS; None: the model's own
     start: str = "encoder"  # or "noise", as in 2020
-    learning_rate: float = 0.015  # Adam, falling like a cosine; in units of the model's latent_range
+    learning_rate: float | None = None  # Adam, falling like a cosine, in units of the model's latent_range
     doubling_gain_db: float | None = None  # PSNR that twice the bits must buy; None: the model's own trade
     check_every: int = 10  # steps between checks of the rounded latents
     polish: float = 0.2  # last fraction of the steps, straight-through whatever the relaxation
@@ -55,7 +59,7 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work. Raises ParameterError."""
-        if self.relaxation not in RELAXATIONS:
+        if self.relaxation not in (None, *RELAXATIONS):
             raise ParameterError(
                 f"unknown relaxation {self.relaxation!r}; choose from {', '.join(RELAXATIONS)}"
             )
@@ -132,6 +136,11 @@ def search(
     Returns:
         The best rounded latents seen; by the objective they are never worse than the start's.
     """
+    config = replace(
+        config,
+        relaxation=config.relaxation or model.search_relaxation,
+        learning_rate=model.search_rate if config.learning_rate is None else config.learning_rate,
+    )
     random = torch.Generator(x.device).manual_seed(config.seed)
     free = config.relaxation == "continuous"
     objective = _objective(model, setting, config)

@@ -149,7 +149,7 @@ def bd_rates(traces: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
 
 def _config(method: str, steps: int, doubling_gain_db: float | None) -> SearchConfig:
     if method == FROM_NOISE:
-        return SearchConfig(steps, start="noise", learning_rate=0.03, doubling_gain_db=doubling_gain_db)
+        return SearchConfig(steps, "straight-through", "noise", 0.03, doubling_gain_db)
     if method == AS_2020:
         return SearchConfig(steps, "continuous", start="noise", learning_rate=0.03, doubling_gain_db=0)
     if method not in RELAXATIONS:
