@@ -50,8 +50,8 @@ class QualitySetting(NamedTuple):
 class HyperpriorModel(nn.Module):
     """One network for all rates.
 
-    Latent search finds most here with SGA and small steps (docs/LOG.md): a larger step rounds so many elements
-    anew that means and scales, which depend on them, no longer fit.
+    Latent search finds most here with stochastic Gumbel annealing and small steps (docs/LOG.md): larger ones
+    round so many elements anew that means and scales, which depend on them, no longer fit.
 
     Attributes:
         name: that users type.
