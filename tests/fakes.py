@@ -36,6 +36,7 @@ class FakeModel(nn.Module):
     """Latents are means of 4x4 blocks of each colour; a decoder repeats them."""
 
     settings = tuple(FakeSetting(3, bits) for bits in (4, 6, 8))
+    search_relaxation, search_rate = "soft-rounding", 0.015
 
     def __init__(self, name: str = "fake") -> None:
         super().__init__()

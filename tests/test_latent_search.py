@@ -121,6 +121,7 @@ def test_a_seed_makes_a_search_repeatable(model, x, relaxation):
         class Recorder:
             analysis, synthesis = model.analysis, model.synthesis
             latent_range, latent_shape = model.latent_range, model.latent_shape
+            search_relaxation, search_rate = model.search_relaxation, model.search_rate
 
             def quantise(self, latents, setting, rounding):
                 seen.append(latents[0].detach().clone())
@@ -295,6 +296,7 @@ def test_both_latents_move(hyperprior, wide):
     class Recorder:
         analysis, synthesis, trade_off = hyperprior.analysis, hyperprior.synthesis, hyperprior.trade_off
         latent_range = hyperprior.latent_range
+        search_relaxation, search_rate = hyperprior.search_relaxation, hyperprior.search_rate
 
         def quantise(self, latents, setting, rounding):
             moved.append([k.detach().clone() for k in latents])
@@ -302,6 +304,15 @@ def test_both_latents_move(hyperprior, wide):
 
     search(Recorder(), wide, setting, SearchConfig(3))
     assert all((first != last).float().mean() > 0.5 for first, last in zip(moved[0], moved[-1], strict=True))
+
+
+def test_a_search_asks_the_model_for_what_is_not_set(hyperprior, wide):
+    setting, own = hyperprior.setting(60), (hyperprior.search_relaxation, hyperprior.search_rate)
+    unset = search(hyperprior, wide, setting, SearchConfig(4, check_every=1))
+    same = search(hyperprior, wide, setting, SearchConfig(4, own[0], learning_rate=own[1], check_every=1))
+    other = search(hyperprior, wide, setting, SearchConfig(4, own[0], learning_rate=0.3, check_every=1))
+    objectives = [[point.objective for point in result.trace] for result in (unset, same, other)]
+    assert objectives[0] == objectives[1] != objectives[2]
 
 
 def test_a_user_may_set_the_trade_of_the_hyperprior(hyperprior, wide):
