@@ -6,7 +6,6 @@ chooses. New processes that may use older instructions only stand for other mach
 PyTorch and accelerators are for tools/check_exactness.py.
 """
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 from conftest import PROJECT
+from symbols import digest
 from tiny_hyperprior import tiny_model
 
 from vgic_lib.fixed_point import GRID, ExactNetworks
@@ -23,11 +23,6 @@ from vgic_lib.networks.context import Conv
 
 SIZE = 330, 500  # no multiple of anything
 CODES = (0, 333, 896)
-
-
-def digest(latents):
-    values = [(latent.double() + 0.0).contiguous().numpy().tobytes() for latent in latents]
-    return hashlib.sha256(b"".join(values)).hexdigest()
 
 
 def make_latents(model, seed=0):

@@ -10,7 +10,6 @@ torch, numpy, safetensors and constriction, in any release; nothing has to be in
 status: 0 all the same, 1 a difference.
 """
 
-import hashlib
 import json
 import platform
 import sys
@@ -20,6 +19,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 
 import torch  # noqa: E402
+from symbols import digest  # noqa: E402
 from tiny_hyperprior import tiny_model  # noqa: E402
 
 from vgic_lib import bitstream, model_store  # noqa: E402
@@ -54,13 +54,6 @@ def find_model(model_id):
     """The small model that tests make, or an installed one."""
     tiny = tiny_model()
     return tiny if model_id == tiny.model_id else model_store.find_model(model_id)
-
-
-def digest(latents):
-    """Of one latent, all whole numbers, as bytes; of several, as float64 without negative zeros."""
-    kind = "u1" if len(latents) == 1 else "<f8"
-    values = [(latent.cpu().double() + 0.0).contiguous().numpy().astype(kind) for latent in latents]
-    return hashlib.sha256(b"".join(value.tobytes() for value in values)).hexdigest()
 
 
 def check(label, device, expected):
