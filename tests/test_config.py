@@ -115,7 +115,10 @@ def test_what_cannot_work_is_refused_in_one_line(values):
         {"model": "vaegan"},
         {"groups": ()},
         {"groups": (0, 4)},
-        {"groups": (700, 69)},
+        {"groups": (700, 69), "context_sides": (3, 3)},
+        {"groups": (16, 32)},  # five sides
+        {"context_sides": (3, 3, 3, 3, 2)},
+        {"synthesis_latent": 0},
         {"analysis_widths": (64, 96)},
         {"synthesis_widths": (0, 8, 8)},
         {"synthesis_blocks": (1, -1, 1)},
@@ -149,7 +152,8 @@ def test_late_batches_have_the_pixels_of_earlier_ones():
     config = HyperpriorConfig(batch=16, crop_side=128, late_from=0.75, late_crop_side=256, steps=100)
     assert config.sampling(74) == ((128, 128), 16)
     assert config.sampling(75) == ((256, 256), 4)
-    assert PRESETS["hyperprior-cpu"].sampling(19999) == ((128, 128), 16)
+    assert PRESETS["hyperprior-cpu"].sampling(15999) == ((128, 128), 16)
+    assert PRESETS["hyperprior-gpu"].sampling(59999) == ((512, 512), 8)
     assert VaeGanConfig().sampling(0) == ((218, 178), 20)
 
 

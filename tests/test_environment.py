@@ -148,7 +148,9 @@ def test_installation_with_uv_then_nothing_to_do(setup_env, tmp_path, monkeypatc
 def test_pip_installs_where_uv_cannot(setup_env, tmp_path, monkeypatch):
     commands = answering(setup_env, monkeypatch, lambda line: "uv>=" in line)
     setup_env.main()
-    assert "-m pip install" in commands[-1] and commands[-1].endswith("-c constraints.txt -e .[dev]")
+    assert "-m pip install" in commands[-1] and commands[-1].endswith(
+        "-c constraints.txt -e .[dev,perceptual]"
+    )
     assert (tmp_path / ".venv" / ".stamp").exists()
 
 

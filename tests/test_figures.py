@@ -27,7 +27,7 @@ def points() -> pd.DataFrame:
     lines += [("VGIC", "hyperprior", "ours", 0, 0, 0, bpp, 34 + 4 * np.log2(bpp)) for bpp in (0.2, 1.6)]
     names = ["curve", "codec", "kind", "num_channels", "bits", "search_steps", "bpp", "psnr_db"]
     grown = {metric: np.linspace(0.5, 0.9, len(lines)) for metric in ("ssim", "ms_ssim")}
-    return pd.DataFrame(lines, columns=names).assign(**grown)
+    return pd.DataFrame(lines, columns=names).assign(**grown, ms_ssim_db=-10 * np.log10(1 - grown["ms_ssim"]))
 
 
 @pytest.fixture
@@ -76,6 +76,14 @@ def test_rate_distortion_shows_every_curve_and_names_the_channels(points: pd.Dat
     for ax, metric in zip(figure.axes, ("psnr_db", "ms_ssim", "ssim"), strict=True):
         drawn = np.concatenate([line.get_ydata() for line in ax.lines])
         assert sorted(drawn) == pytest.approx(sorted(in_db[metric]))
+
+
+def test_perceptual_metrics_have_a_panel_each(points: pd.DataFrame) -> None:
+    figure = rate_figures.perceptual(
+        points.assign(ssimulacra2=points["psnr_db"], st_lpips=-points["psnr_db"])
+    )
+    assert len(figure.axes) == 3
+    assert {"SSIMULACRA2", "MS-SSIM (dB)", "ST-LPIPS (lower is better)", "VGIC"} <= set(texts(figure))
 
 
 def test_small_pictures_have_no_panel_of_ms_ssim(points: pd.DataFrame) -> None:

@@ -105,6 +105,23 @@ def test_pictures_are_listed_best_first() -> None:
     assert table.iloc[2, 1:].tolist() == pytest.approx([-30, -38, -20])
 
 
+def test_deltas_by_perceptual_metrics() -> None:
+    rows = frame(["a", "b"]).assign(ms_ssim=0.0, model_id="0a")
+    level = rows.groupby(["image", "codec", "search_steps"]).cumcount()
+    rows["ms_ssim"] = 1 - 0.1 / (1 + level)
+    scores = rows[["image", "image_id", "codec", "setting", "model_id"]].assign(
+        ssimulacra2=20.0 + 20 * level, st_lpips=0.4 - 0.1 * level
+    )
+    other_weights = scores.assign(model_id="0b", ssimulacra2=0.0)
+    points = rate_distortion.perceptual_points(rows, pd.concat([scores, other_weights]))
+    assert len(points) == 16 and points["ssimulacra2"].min() == 20
+    assert points["ms_ssim_db"].iloc[0] == pytest.approx(10)
+    table = rate_distortion.perceptual_table(points).set_index("curve")
+    for metric in rate_distortion.PERCEPTUAL:
+        assert table.loc[["AVIF", "VGIC"], metric].tolist() == pytest.approx([-20, -30])
+    assert [column.name for column in rate_distortion.perceptual_columns()] == ["curve", *table.columns]
+
+
 def test_on_kodak_the_published_curves_follow() -> None:
     kodak = frame([f"kodim{number:02}" for number in range(1, 25)], 768, 512)
     assert rate_distortion.is_kodak(kodak)

@@ -14,7 +14,7 @@ from PIL import Image
 from skimage import data as photographs
 from tiny_hyperprior import tiny_model
 
-from vgic_lib import codec, comparison, metrics, results, tables, typeset
+from vgic_lib import codec, comparison, metrics, rate_distortion, results, tables, typeset
 from vgic_lib.errors import DataError, ParameterError
 from vgic_lib.images import to_array
 
@@ -218,6 +218,29 @@ def test_rows_of_the_codec_name_quality_code_and_steps(
         assert 0.9 < 8 * row.bytes / (row.bits_estimated + 8 * 24) < 1.1
 
 
+def test_the_codec_meets_real_compression_ratios(
+    monkeypatch: pytest.MonkeyPatch, picture: results.Picture, context: results.Context, model: FakeModel
+) -> None:
+    assert comparison.ratio_points(model, [6.12], 0) == []  # bit depths are too far apart
+    tiny = tiny_model()
+    install(monkeypatch, tiny)
+    pixel_bytes = 3 * picture.image.width * picture.image.height
+    middle = results.measure(picture, comparison.latent_points(
+        tiny, comparison.operating_points(tiny, [50], []), [], 0)[0], context)  # fmt: skip
+    points = comparison.ratio_points(tiny, [middle.compression_ratio * 0.99, 1.01, 1e4], 0)
+    met, largest = (results.measure(picture, point, context) for point in points[:2])
+    assert met.setting.startswith("r") and np.isnan(met.quality)
+    assert 0.97 * middle.bytes <= met.bytes <= pixel_bytes / (middle.compression_ratio * 0.99)
+    assert largest.bytes == len(codec.compress(picture.image, model=tiny, quality=100)) < pixel_bytes / 1.01
+    with pytest.raises(ParameterError, match="no file of at most"):
+        results.measure(picture, points[2], context)
+
+
+def test_settings_that_ask_for_a_ratio_are_told_apart() -> None:
+    settings = pd.Series([results.ratio_setting(12.24, 100), "q448-s100", "b6-s0", "q35", "r1.74-s0"])
+    assert results.asked_ratio(settings).fillna(0).tolist() == [12.24, 0, 0, 0, 1.74]
+
+
 # tables
 
 
@@ -326,6 +349,26 @@ def test_results_of_the_codec_alone_need_no_column_of_channels(codec_rows: pd.Da
     names = [column.name for column in tables.results_columns(table)]
     assert names[0] == "method" and {"encode_s", "decode_s", "psnr_db_jpeg"} <= set(names)
     assert not {"channels", "nominal_cr"} & set(names) and "2020" not in tables.results_notes(table)
+
+
+def test_files_of_a_real_ratio_stand_beside_2020_and_on_no_curve(
+    codec_rows: pd.DataFrame, make_row: Callable[..., results.Row]
+) -> None:
+    label = {"codec": "hyperprior", "setting": "r24.49-s100", "search_steps": 100, "quality": float("nan")}
+    made = [make_row(image=image, psnr_db=30.0, bytes=90, **label) for image in "ab"]
+    beside = {"setting": "q7", "matched_to": "hyperprior/r24.49-s100", "bytes": 90, "psnr_db": 28.0}
+    made += [make_row(image=image, **beside) for image in "ab"]
+    rows = pd.concat([codec_rows, results.to_frame(made)], ignore_index=True)
+    table = tables.results_table(rows)
+    line = table[table["method"] == "VGIC at that real CR, 100 search steps"].iloc[0]
+    assert line["channels"] == "2" and (line["psnr_db"], line["psnr_db_jpeg"]) == (30, 28)
+    assert tables.results_table(codec_rows)["method"].tolist() == [
+        method for method in table["method"] if "real CR" not in method
+    ]
+    assert len(rate_distortion.curves(rows)) == len(rate_distortion.curves(codec_rows))
+    assert (
+        tables.showcase(rows, "a")["setting"].tolist() == tables.showcase(codec_rows, "a")["setting"].tolist()
+    )
 
 
 def test_showcase_of_the_codec_takes_the_lower_searched_qualities(codec_rows: pd.DataFrame) -> None:

@@ -24,8 +24,9 @@ CONFIG = VaeGanConfig(
     crop_height=14, crop_width=14, batch=1, steps=2, log_every=1, validate_every=1,
 )  # fmt: skip
 CODEC = HyperpriorConfig(
-    groups=(2, 6), analysis_widths=(4, 4, 8), synthesis_widths=(4, 4, 8), hyper_latent=4, features=8,
-    context=4, hidden=8, batch=2, crop_side=16, initial_crops=8, steps=2, log_every=1, validate_every=1,
+    groups=(2, 6), context_sides=(3, 3), analysis_widths=(4, 4, 8), synthesis_widths=(4, 4, 8),
+    hyper_latent=4, features=8, context=4, hidden=8, batch=2, crop_side=16, initial_crops=8, steps=2,
+    log_every=1, validate_every=1,
 )  # fmt: skip
 NAMES = {
     "checkpoint.pt",

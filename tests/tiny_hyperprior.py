@@ -13,9 +13,9 @@ import torch
 
 from vgic_lib.fixed_point import LARGEST_RESIDUAL
 from vgic_lib.hyperprior_model import HyperpriorModel
-from vgic_lib.networks.context import SCALES
 from vgic_lib.networks.hyperprior import Hyperprior
 from vgic_lib.networks.quality import ANCHORS
+from vgic_lib.networks.residuals import SCALES
 
 GROUPS = (3, 9, 12)
 LAMBDAS = (8e-4, 0.15)
@@ -23,8 +23,9 @@ LAMBDAS = (8e-4, 0.15)
 
 def tiny_network():
     network = Hyperprior(
-        groups=GROUPS, analysis_widths=(4, 4, 8), analysis_blocks=(1, 0, 1), synthesis_widths=(4, 4, 8),
-        synthesis_blocks=(0, 1, 1), hyper_latent=6, features=16, context=8, hidden=12,
+        groups=GROUPS, context_sides=(3, 1, 3), analysis_widths=(4, 4, 8), analysis_blocks=(1, 0, 1),
+        synthesis_latent=12, synthesis_widths=(4, 4, 8), synthesis_blocks=(0, 1, 1), hyper_latent=6,
+        features=16, context=8, hidden=12,
     )  # fmt: skip
     with torch.no_grad():
         for name, parameter in network.named_parameters():

@@ -4,6 +4,7 @@
 import io
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ from vgic_lib.results import (
     make_picture,
     measure,
     original_path,
+    ratio_setting,
     read_rows,
     reconstruction_path,
 )  # fmt: skip
@@ -117,22 +119,52 @@ def latent_points(
     ]
 
 
+def ratio_points(model: Model, ratios: Sequence[float], steps: int) -> list[Point]:
+    """Our codec at compression ratios: the best file no longer than the pixels as 24-bit RGB / the ratio.
+
+    Where even the largest file of a picture is shorter, it is that one. Models whose settings are bit
+    depths have no such points.
+    """
+    if "bits" in model.setting(50)._fields:
+        return []
+    return [_ratio_point(model, ratio, steps) for ratio in ratios]
+
+
 def _latent_point(model: Model, at: OperatingPoint, steps: int) -> Point:
     def encode(image: Image.Image) -> bytes:
         return codec.compress(image, model=model, setting=at.setting, search_steps=steps)
 
-    def inspect(data: bytes) -> Latents:
-        header, sections = bitstream.unpack(data)
-        with torch.no_grad():
-            latents_hat = model.decode(sections, at.setting, (header.height, header.width))
-            bits = model.quantise(latents_hat, at.setting).bits
-        return Latents(sum(y.numel() for y in latents_hat), float(bits.sum()))
-
     return Point(
         model.name, f"{at.label}-s{steps}", ".vgic", encode, codec.decompress, quality=at.quality,
         model_id=model.model_id.hex(), num_channels=getattr(at.setting, "num_channels", 0),
-        bits=getattr(at.setting, "bits", 0), search_steps=steps, inspect=inspect,
+        bits=getattr(at.setting, "bits", 0), search_steps=steps, inspect=partial(_inspect, model),
     )  # fmt: skip
+
+
+def _ratio_point(model: Model, ratio: float, steps: int) -> Point:
+    def encode(image: Image.Image) -> bytes:
+        target = int(3 * image.width * image.height / ratio)
+        try:
+            return codec.compress(image, model=model, target_bytes=target, search_steps=steps)
+        except ParameterError:
+            largest = codec.compress(image, model=model, quality=100, search_steps=steps)
+            if len(largest) > target:
+                raise
+            return largest
+
+    return Point(
+        model.name, ratio_setting(ratio, steps), ".vgic", encode, codec.decompress,
+        model_id=model.model_id.hex(), search_steps=steps, inspect=partial(_inspect, model),
+    )  # fmt: skip
+
+
+def _inspect(model: Model, data: bytes) -> Latents:
+    header, sections = bitstream.unpack(data)
+    setting = model.from_code(header.setting)
+    with torch.no_grad():
+        latents_hat = model.decode(sections, setting, (header.height, header.width))
+        bits = model.quantise(latents_hat, setting).bits
+    return Latents(sum(y.numel() for y in latents_hat), float(bits.sum()))
 
 
 def ladder_points(names: Sequence[str]) -> list[Point]:

@@ -125,7 +125,9 @@ class HyperpriorConfig(TrainingConfig):
     clip_norm: float = 1.0
     validate_every: int = 500
     model: Literal["hyperprior"] = "hyperprior"
-    groups: tuple[int, ...] = (16, 32, 64, 144)  # channels of y that are coded together; see Hyperprior
+    groups: tuple[int, ...] = (16, 32, 64, 144, 144)  # channels of y that are coded together; see Hyperprior
+    context_sides: tuple[int, ...] = (3, 3, 3, 3, 1)  # positions a side that each group sees of earlier ones
+    synthesis_latent: int = 256  # channels of y that the synthesis networks see directly
     analysis_widths: tuple[int, ...] = (64, 96, 192)  # channels at 1/4, 1/8 and 1/16 of the size
     analysis_blocks: tuple[int, ...] = (1, 1, 1)  # residual blocks there
     synthesis_widths: tuple[int, ...] = (48, 96, 160)
@@ -156,16 +158,21 @@ class HyperpriorConfig(TrainingConfig):
     def checks(self) -> dict[str, bool]:
         """What must hold, each with the sentence that says so."""
         layouts = (self.analysis_widths, self.analysis_blocks, self.synthesis_widths, self.synthesis_blocks)
-        counts = (self.hyper_latent, self.features, self.context, self.hidden, self.initial_crops)
+        counts = (self.synthesis_latent, self.hyper_latent, self.features, self.context, self.hidden)
         rates = (self.linear_rate, self.table_rate, self.entropy_rate)
         return super().checks() | {
             "groups needs one or more counts of at least 1, 768 in all": bool(self.groups)
             and min(self.groups) >= 1
             and sum(self.groups) <= 768,
+            "context_sides needs one odd number for each of groups": len(self.context_sides)
+            == len(self.groups)
+            and all(side >= 1 and side % 2 for side in self.context_sides),
             "widths and blocks need three numbers each": all(len(layout) == 3 for layout in layouts),
             "widths must be at least 1": min((1, *self.analysis_widths, *self.synthesis_widths)) >= 1,
             "blocks must not be negative": min((0, *self.analysis_blocks, *self.synthesis_blocks)) >= 0,
-            "hyper_latent, features, context, hidden and initial_crops must be at least 1": min(counts) >= 1,
+            "synthesis_latent, hyper_latent, features, context and hidden must be at least 1": min(counts)
+            >= 1,
+            "initial_crops must be at least 1": self.initial_crops >= 1,
             "lambda_low must be above 0 and below lambda_high": 0 < self.lambda_low < self.lambda_high,
             "crop_side and late_crop_side must be multiples of 16, at least 16": all(
                 side >= 16 and side % 16 == 0 for side in (self.crop_side, self.late_crop_side)
@@ -184,8 +191,11 @@ PRESETS = {
         adversarial_from=1.0, crop_height=98, crop_width=98, batch=8, steps=2100,
         learning_rate=8e-4, beta1=0.9, warmup_steps=100, schedule="cosine", ema_decay=0.998, clip_norm=1.0,
     ),
-    "hyperprior-cpu": HyperpriorConfig(),
-    "hyperprior-gpu": HyperpriorConfig(batch=32, crop_side=256, steps=60000, validate_every=2000),
+    "hyperprior-cpu": HyperpriorConfig(late_from=0.8, table_rate=2.0),
+    "hyperprior-gpu": HyperpriorConfig(
+        batch=32, crop_side=256, late_from=0.8, late_crop_side=512, steps=60000, table_rate=2.0,
+        validate_every=2000, compile=True,
+    ),
 }  # fmt: skip
 
 

@@ -17,15 +17,13 @@ from torch import Tensor, nn
 from vgic_lib.errors import ModelError
 from vgic_lib.networks.context import (
     INDEX_UNIT,
-    LARGEST_SCALE,
-    SCALES,
     SLOPE,
-    SMALLEST_SCALE,
     Conv,
     Pass,
 )
 from vgic_lib.networks.hyperprior import Hyperprior
 from vgic_lib.networks.quality import at_quality
+from vgic_lib.networks.residuals import LARGEST_SCALE, LOGISTIC, SCALES, SMALLEST_SCALE
 from vgic_lib.range_coding import Decoder, Encoder
 
 WEIGHT_GRID = 2.0**-16  # weights, biases and tables are multiples of it
@@ -41,14 +39,14 @@ Exchange = Callable[[Tensor, Tensor | None], Tensor]
 
 
 def scale_frequencies() -> Tensor:
-    """Frequencies (SCALES, LARGEST_RESIDUAL + 1), int32, of residuals 0, 1, 2, ... under normal densities.
+    """Frequencies (SCALES, LARGEST_RESIDUAL + 1), int32, of residuals 0, 1, 2, ... under logistic densities.
 
     A negative residual is as frequent as its opposite. Computed once, when a model is made; stored with its
     weights from then on, because a logarithm or error function may differ between machines.
     """
-    scale = np.geomspace(SMALLEST_SCALE, LARGEST_SCALE, SCALES)[:, None]
+    scale = np.geomspace(SMALLEST_SCALE, LARGEST_SCALE, SCALES)[:, None] * LOGISTIC
     edges = (np.arange(LARGEST_RESIDUAL + 2) - 0.5) / scale
-    mass = -np.diff(torch.special.ndtr(torch.from_numpy(-edges)).numpy(), axis=1)
+    mass = -np.diff(torch.sigmoid(torch.from_numpy(-edges)).numpy(), axis=1)
     return torch.from_numpy(np.maximum(1, np.round(mass * FREQUENCY_TOTAL)).astype(np.int32))
 
 

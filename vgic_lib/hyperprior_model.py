@@ -23,10 +23,11 @@ from vgic_lib.fixed_point import (
     sender,
 )
 from vgic_lib.latent_model import Quantised
-from vgic_lib.networks.context import INDEX_UNIT, SCALES, Pass, gaussian_bits
+from vgic_lib.networks.context import INDEX_UNIT, Pass
 from vgic_lib.networks.hyperprior import Z_STRIDE, Hyperprior
 from vgic_lib.networks.lapped import BLOCK
 from vgic_lib.networks.quality import ANCHORS, at_quality
+from vgic_lib.networks.residuals import SCALES, residual_bits
 from vgic_lib.range_coding import Decoder, Encoder, Tables
 
 CODES_PER_ANCHOR = 128  # a power of two: interpolation of tables is exact
@@ -129,7 +130,7 @@ class HyperpriorModel(nn.Module):
         """As `rounded`, and count the bits that the latents take.
 
         In float32, hence differentiable and a little different from what `encode` computes. Where gradients
-        are wanted, bits are those of normal densities; else, those of the stored tables.
+        are wanted, bits are those of logistic densities; else, those of the stored tables.
         """
         bits = []
         latents_hat = self._coded(
@@ -196,7 +197,7 @@ class HyperpriorModel(nn.Module):
             table = index.detach().round().clamp(0, SCALES - 1).expand_as(values).long()
             residual = rounding(values).clamp(-LARGEST_RESIDUAL, LARGEST_RESIDUAL) * (table > 0)
             if torch.is_grad_enabled():
-                cost = gaussian_bits(residual, index)
+                cost = residual_bits(residual, index)
             else:
                 cost = costs[table, residual.abs().round().long()]
             count(cost * (table > 0), at)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from vgic_lib.classical import CLASSICAL as CLASSICAL_CODECS
-from vgic_lib.results import aggregate
+from vgic_lib.results import aggregate, asked_ratio
 from vgic_lib.sources import KODAK_SHA256
 from vgic_lib.typeset import Column
 
@@ -40,8 +40,9 @@ def curves(rows: pd.DataFrame) -> pd.DataFrame:
     """`rows` that lie on a rate-distortion curve, with `curve` and `kind`, classical codecs first.
 
     A curve of a VAE-GAN joins its channel counts at one bit depth; any other, the qualities of its codec.
+    Files that were made to have a certain length are on none.
     """
-    rows = rows[rows["matched_to"] == ""]
+    rows = rows[(rows["matched_to"] == "") & asked_ratio(rows["setting"]).isna()]
     kind = np.where(rows["codec"].isin(list(CLASSICAL_CODECS)), CLASSICAL, OURS)
     rows = rows.assign(kind=kind).sort_values(["kind", "bits", "search_steps"], kind="stable")
     labels = rows[["codec", "bits", "search_steps"]].itertuples(index=False)
@@ -49,17 +50,22 @@ def curves(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def curve_points(rows: pd.DataFrame) -> pd.DataFrame:
-    """Mean over pictures of each point of each curve: `aggregate` with the columns of `curves`."""
-    return curves(aggregate(rows))
+    """Mean over pictures of each point of each curve: `aggregate`, the columns of `curves` and ms_ssim_db."""
+    return _with_decibels(curves(aggregate(rows)))
+
+
+def _with_decibels(points: pd.DataFrame) -> pd.DataFrame:
+    """Add `ms_ssim_db`, which spreads the values of MS-SSIM near 1."""
+    return points.assign(ms_ssim_db=-10 * np.log10(1 - points["ms_ssim"]))
 
 
 def published_points() -> pd.DataFrame:
     """Published curves on Kodak, means over its pictures.
 
-    Columns: codec, curve, kind, bpp, psnr_db, ms_ssim (NaN where not published),
+    Columns: codec, curve, kind, bpp, psnr_db, ms_ssim and ms_ssim_db (NaN where not published),
     decoder_kmac_per_pixel (likewise), source.
     """
-    points = pd.read_csv(PUBLISHED_KODAK)
+    points = _with_decibels(pd.read_csv(PUBLISHED_KODAK))
     return points.assign(kind=PUBLISHED, curve=points.pop("title") + " (published)")
 
 
@@ -77,18 +83,24 @@ class BdRate(NamedTuple):
     high_db: float
 
 
-def bd_rate(anchor: pd.DataFrame, test: pd.DataFrame, within_db: tuple[float, float] = COMPARED_DB) -> BdRate:
-    """How much larger (negative: smaller) the files of `test` are at equal PSNR.
+def bd_rate(
+    anchor: pd.DataFrame,
+    test: pd.DataFrame,
+    within_db: tuple[float, float] = COMPARED_DB,
+    metric: str = "psnr_db",
+) -> BdRate:
+    """How much larger (negative: smaller) the files of `test` are at equal PSNR, or another metric.
 
-    Piecewise cubic (PCHIP) interpolation of log rate over PSNR; the mean over what both curves cover of
+    Piecewise cubic (PCHIP) interpolation of log rate over the metric; the mean over what both curves cover of
     `within_db`. NaN where they share nothing there.
 
     Args:
-        anchor: curve to compare with; columns `bpp` and `psnr_db`.
+        anchor: curve to compare with; columns `bpp` and the metric.
         test: curve of the same form.
-        within_db: PSNR range; curves may cover less of it.
+        within_db: range of the metric; curves may cover less of it.
+        metric: column that rises with the rate.
     """
-    shared = _shared(anchor, test, within_db)
+    shared = _shared(anchor, test, within_db, metric)
     if shared is None:
         return BdRate(*[float("nan")] * 3)
     area_a, area_t = (float(f.integrate(shared.low_db, shared.high_db)) for f in shared[:2])
@@ -100,7 +112,7 @@ def relative_rates(
     anchor: pd.DataFrame, test: pd.DataFrame, within_db: tuple[float, float] = COMPARED_DB
 ) -> pd.DataFrame:
     """What `bd_rate` is the mean of: `rate_percent` of the anchor's rate at each `psnr_db`."""
-    shared = _shared(anchor, test, within_db)
+    shared = _shared(anchor, test, within_db, "psnr_db")
     psnr_db = np.linspace(shared.low_db, shared.high_db, 60) if shared else np.empty(0)
     ratio = 10 ** (shared.test(psnr_db) - shared.anchor(psnr_db)) if shared else psnr_db
     return pd.DataFrame({"psnr_db": psnr_db, "rate_percent": 100 * ratio})
@@ -115,9 +127,11 @@ class _Shared(NamedTuple):
     high_db: float
 
 
-def _shared(anchor: pd.DataFrame, test: pd.DataFrame, within_db: tuple[float, float]) -> _Shared | None:
+def _shared(
+    anchor: pd.DataFrame, test: pd.DataFrame, within_db: tuple[float, float], metric: str
+) -> _Shared | None:
     """Interpolated curves; None where they have nothing in common."""
-    (rate_a, psnr_a), (rate_t, psnr_t) = _rising(anchor), _rising(test)
+    (rate_a, psnr_a), (rate_t, psnr_t) = _rising(anchor, metric), _rising(test, metric)
     if min(len(psnr_a), len(psnr_t)) < 2:
         return None
     low_db, high_db = max(psnr_a[0], psnr_t[0], within_db[0]), min(psnr_a[-1], psnr_t[-1], within_db[1])
@@ -130,11 +144,11 @@ def _shared(anchor: pd.DataFrame, test: pd.DataFrame, within_db: tuple[float, fl
     return _Shared(log_rate_a, log_rate_t, float(low_db), float(high_db))
 
 
-def _rising(curve: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def _rising(curve: pd.DataFrame, metric: str) -> tuple[np.ndarray, np.ndarray]:
     """Rates and PSNRs of a curve, in order, without points that cost more and are no better."""
     curve = curve.sort_values("bpp")
-    curve = curve[curve["psnr_db"] > curve["psnr_db"].cummax().shift(fill_value=-np.inf)]
-    return curve["bpp"].to_numpy(), curve["psnr_db"].to_numpy()
+    curve = curve[curve[metric] > curve[metric].cummax().shift(fill_value=-np.inf)]
+    return curve["bpp"].to_numpy(), curve[metric].to_numpy()
 
 
 def bd_table(rows: pd.DataFrame, anchor: str = "jpeg") -> pd.DataFrame:
@@ -209,6 +223,45 @@ def bd_columns(table: pd.DataFrame) -> list[Column]:
     """What of `bd_table` is printed: the comparison with 2018 only where there is one."""
     known = table["hyperprior_percent"].notna().any()
     return [column for column in _BD_COLUMNS if known or column.name != "hyperprior_percent"]
+
+
+PERCEPTUAL = ("ssimulacra2", "ms_ssim_db", "st_lpips")  # what judges how a picture looks
+PERCEPTUAL_CAPTION = "Bjontegaard delta of the rate by perceptual metrics, against JPEG (baseline, 4:2:0)."
+
+
+def perceptual_points(rows: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean over the judged pictures of each point of each curve: bpp, PERCEPTUAL and how many `images`.
+
+    Args:
+        rows: as `results.to_frame` makes them.
+        scores: as `perceptual.judge` makes them.
+    """
+    judged = curves(rows).merge(scores, on=["image", "image_id", "codec", "setting", "model_id"])
+    labels = ["curve", "kind", "codec", "bits", "search_steps", "setting"]
+    values = ["bpp", "ssimulacra2", "ms_ssim", "st_lpips"]
+    groups = judged.groupby(labels, sort=False)
+    return _with_decibels(groups[values].mean().assign(images=groups.size()).reset_index())
+
+
+def perceptual_table(points: pd.DataFrame, anchor: str = "jpeg") -> pd.DataFrame:
+    """BD-rate of every curve of `perceptual_points` by each metric, over all that it shares with JPEG's."""
+    points, title = points.assign(st_lpips=-points["st_lpips"]), CLASSICAL_CODECS[anchor].title
+    reference = points[points["curve"] == title]
+    everything = -np.inf, np.inf
+    lines = [
+        {"curve": name, "images": curve["images"].max()}
+        | {metric: bd_rate(reference, curve, everything, metric).percent for metric in PERCEPTUAL}
+        for name, curve in points.groupby("curve", sort=False)
+        if name != title
+    ]
+    return pd.DataFrame(lines, columns=["curve", *PERCEPTUAL, "images"])
+
+
+def perceptual_columns() -> list[Column]:
+    """All of `perceptual_table`."""
+    titles = ("SSIMULACRA2 (%)", "MS-SSIM (%)", "ST-LPIPS (%)")
+    scores = map(Column, PERCEPTUAL, titles, (1, 1, 1))
+    return [Column("curve", "Codec"), *scores, Column("images", "pictures", 0)]
 
 
 def picture_columns(table: pd.DataFrame) -> list[Column]:

@@ -3,14 +3,13 @@
 
 from itertools import cycle, product
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from vgic_lib.figures import ACCENT, GRAY, Figure, style
-from vgic_lib.rate_distortion import CLASSICAL, OURS, PUBLISHED, relative_rates
+from vgic_lib.rate_distortion import CLASSICAL, OURS, PERCEPTUAL, PUBLISHED, relative_rates
 
 VAEGAN = "#1e3a8a"
 COLOURS = {
@@ -20,7 +19,10 @@ COLOURS = {
 PUBLISHED_COLOURS = ("#6b7280", "#0284c7", "#0f766e", "#7c3aed", "#d97706", "#1e3a8a", "#92400e", "#db2777")
 DASHES = ((0, (4, 2)), (0, (1, 1.2)), (0, (5, 1, 1, 1)))
 BIT_MARKERS = {4: "o", 6: "s", 8: "^"}
-METRICS = {"psnr_db": "PSNR (dB)", "ms_ssim_db": "MS-SSIM (dB)", "ssim": "SSIM"}
+METRICS = {
+    "psnr_db": "PSNR (dB)", "ms_ssim_db": "MS-SSIM (dB)", "ssim": "SSIM", "ssimulacra2": "SSIMULACRA2",
+    "st_lpips": "ST-LPIPS (lower is better)",
+}  # fmt: skip
 
 
 def rate_distortion(points: pd.DataFrame) -> Figure:
@@ -36,6 +38,21 @@ def rate_distortion(points: pd.DataFrame) -> Figure:
         for ax, metric in zip(axes, metrics, strict=True):
             _over_rate(ax, points, metric)
         _name_channels(axes[0], points[points["kind"] == OURS])
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
+    return figure
+
+
+def perceptual(points: pd.DataFrame) -> Figure:
+    """Perceptual metrics over the real rate.
+
+    Args:
+        points: as `rate_distortion.perceptual_points` makes them.
+    """
+    with style():
+        figure = Figure(figsize=(14.3, 4.3), layout="constrained")
+        axes = figure.subplots(1, len(PERCEPTUAL))
+        for ax, metric in zip(axes, PERCEPTUAL, strict=True):
+            _over_rate(ax, points, metric)
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
     return figure
 
@@ -63,7 +80,6 @@ def among_published(points: pd.DataFrame, published: pd.DataFrame) -> Figure:
 
 def _over_rate(ax: Axes, points: pd.DataFrame, metric: str) -> None:
     """One metric over the rates that ours cover."""
-    points = points.assign(ms_ssim_db=-10 * np.log10(1 - points["ms_ssim"]))
     ours = points[points["kind"] == OURS]
     shown = ours if len(ours) else points
     rates = shown["bpp"].min() / 1.6, shown["bpp"].max() * 1.6

@@ -36,7 +36,7 @@ class Row:
     width: int
     height: int
     codec: str  # "hyperprior", "vaegan-8", "jpeg"
-    setting: str  # "q448-s20": quality code and search steps; "b6-s20": 6 bits; "q35": a classical quality
+    setting: str  # "q448-s20": quality code, search steps; "b6-s20": 6 bits; "r6.12-s20"; classical: "q35"
     quality: float  # that was asked for, in the codec's own unit; NaN for the VAE-GAN
     matched_to: str  # "vaegan-8/b6-s20": the file whose length this one was made to match; else empty
     model_id: str  # of the weights that made the file, or the file matched
@@ -67,6 +67,16 @@ class Row:
 def row_key(image: str, image_id: str, codec: str, setting: str, model_id: str) -> tuple[str, ...]:
     """Key of a row before it is measured; `setting` is the file to match, where there is one."""
     return (image, image_id, codec, setting, model_id)
+
+
+def ratio_setting(ratio: float, search_steps: int) -> str:
+    """Name of the setting that a compression ratio of the whole file asks for."""
+    return f"r{ratio:g}-s{search_steps}"
+
+
+def asked_ratio(settings: pd.Series) -> pd.Series:
+    """Compression ratio that each setting asks for; NaN for all that ask for something else."""
+    return settings.str.extract(r"^r([0-9.]+)-s", expand=False).astype(float)
 
 
 class Picture(NamedTuple):

@@ -10,7 +10,7 @@ import pandas as pd
 from vgic_lib.classical import CLASSICAL
 from vgic_lib.errors import ParameterError
 from vgic_lib.rate_distortion import curve_title
-from vgic_lib.results import aggregate
+from vgic_lib.results import aggregate, asked_ratio
 from vgic_lib.typeset import Column
 
 SAME_LENGTH = 0.05  # files whose mean lengths differ by more are not called equally long
@@ -42,10 +42,10 @@ PUBLISHED_2020 = (
 def results_table(rows: pd.DataFrame) -> pd.DataFrame:
     """One line for each setting of ours: the codec by quality, then the table of 2020 by channel count.
 
-    For each channel count: the published line, the same on RGB, then one line for each bit depth, without
-    and with latent search. Every line of ours carries PSNR, SSIM and rate of each classical codec at the
-    nearest real rate, in columns `<metric>_<codec>`; `note_<codec>` is "*" or "†" where its files are more
-    than 5% shorter or longer all the same.
+    For each channel count: the published line, the same on RGB, the codec at that compression ratio of real
+    files, then one line for each bit depth, without and with latent search. Every line of ours carries PSNR,
+    SSIM and rate of each classical codec at the nearest real rate, in columns `<metric>_<codec>`;
+    `note_<codec>` is "*" or "†" where its files are more than 5% shorter or longer all the same.
 
     Args:
         rows: as `results.to_frame` makes them.
@@ -55,6 +55,9 @@ def results_table(rows: pd.DataFrame) -> pd.DataFrame:
     matched = means[means["matched_to"] != ""]
     lines: list[dict[str, object]] = []
     published = {line.num_channels: line for line in PUBLISHED_2020}
+    ratio = asked_ratio(ours["setting"])
+    for line in PUBLISHED_2020:
+        ours.loc[ratio == line.nominal_cr, "num_channels"] = line.num_channels
     for num_channels in sorted({*ours["num_channels"]}, key=lambda n: (n > 0, -n)):
         if num_channels in published:
             lines += _published_lines(published[num_channels])
@@ -73,6 +76,8 @@ def setting_title(record: dict) -> str:
     if record["bits"]:
         return title
     family, comma, search = title.partition(", ")
+    if np.isnan(record["quality"]):
+        return f"{family} at that real CR{comma}{search}"
     return f"{family}, quality {record['quality']:g}{comma}{search}"
 
 
@@ -115,7 +120,8 @@ _NOTES = (
 _NOTES_2020 = (
     " Nominal CR: pixel values / latent elements, the ratio of 2020, which counts no bits. The lines of 2020 "
     "are from other pictures: as published, with a constant alpha channel counted, which adds 1.25 dB; on "
-    "RGB, measured on the ten reconstructions shown there."
+    "RGB, measured on the ten reconstructions shown there. VGIC at that real CR: files no longer than 24-bit "
+    "RGB / the nominal CR of 2020, of quality 100 where that is shorter."
 )
 
 
@@ -164,7 +170,7 @@ def showcase(
     """
     image = image or rows["image"].iloc[0]
     rows = rows[rows["image"] == image]
-    ours = rows[~rows["codec"].isin(list(CLASSICAL))]
+    ours = rows[~rows["codec"].isin(list(CLASSICAL)) & asked_ratio(rows["setting"]).isna()]
     if ours.empty:
         raise ParameterError(
             f"picture {image!r} was not compressed; name one of the manifest, or leave it empty"

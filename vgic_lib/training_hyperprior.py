@@ -18,8 +18,8 @@ VALIDATION_SIDE = 256  # pixels at most
 VALIDATION_QUALITIES = (0.0, 2.0, 4.5, 7.0)
 PEAK = 255.0**2
 ARCHITECTURE = (
-    "groups", "analysis_widths", "analysis_blocks", "synthesis_widths", "synthesis_blocks", "hyper_latent",
-    "features", "context", "hidden",
+    "groups", "context_sides", "analysis_widths", "analysis_blocks", "synthesis_latent", "synthesis_widths",
+    "synthesis_blocks", "hyper_latent", "features", "context", "hidden",
 )  # fmt: skip
 
 

@@ -17,10 +17,7 @@ from torch.nn import functional as F
 from vgic_lib.networks.quality import ANCHORS, at_quality
 
 SLOPE = 0.125  # of LeakyReLU: a power of two keeps integer arithmetic exact
-SCALES = 64  # entries of the scale table
-SMALLEST_SCALE, LARGEST_SCALE = 0.11, 256.0  # quantiser steps
 INDEX_UNIT = 8.0  # places in the scale table (a factor of e) for one unit of the networks' output
-LOG_STEP = torch.log(torch.tensor(LARGEST_SCALE / SMALLEST_SCALE)).item() / (SCALES - 1)
 
 
 class Pass(NamedTuple):
@@ -121,11 +118,14 @@ class HyperSynthesis(nn.Module):
 class ContextModel(nn.Module):
     """Means and scales of y, group by group, pass by pass."""
 
-    def __init__(self, groups: tuple[int, ...], features: int, context: int, hidden: int) -> None:
+    def __init__(
+        self, groups: tuple[int, ...], sides: tuple[int, ...], features: int, context: int, hidden: int
+    ) -> None:
         """Set up.
 
         Args:
             groups: channels of each group.
+            sides: positions a side, odd, that each group sees of the earlier groups.
             features: channels of the hyper features.
             context: channels of the features of earlier groups, and of those of the neighbours.
             hidden: width of the network that joins them.
@@ -136,7 +136,10 @@ class ContextModel(nn.Module):
         self.register_buffer("norm", torch.ones(latent))  # powers of two: y * norm is about 1
         self.base = nn.Parameter(torch.zeros(ANCHORS, latent))  # scale without context, in INDEX_UNIT
         starts = [sum(groups[:k]) for k in range(len(groups))]
-        self.earlier = nn.ModuleList(Conv(2 * start, context) if start else nn.Identity() for start in starts)
+        self.earlier = nn.ModuleList(
+            Conv(2 * start, context, side) if start else nn.Identity()
+            for start, side in zip(starts, sides, strict=True)
+        )
         self.neighbours = nn.ModuleList(CrossConv(2 * count, context) for count in groups)
         self.hidden = nn.ModuleList(Conv(features + 2 * context, hidden, 1) for _ in groups)
         self.out = nn.ModuleList(Conv(hidden, 2 * count, 1) for count in groups)
@@ -192,22 +195,3 @@ class ContextModel(nn.Module):
         """What networks see of quantised values (B, H * W, C), (B, 2C, H, W): they and their magnitudes."""
         normed = rows * self.norm[channels]
         return torch.cat([normed, normed.abs()], 2).unflatten(1, (-1, width)).permute(0, 3, 1, 2)
-
-
-def log_scale(index: Tensor) -> Tensor:
-    """Natural logarithm of the scale at a (fractional) place in the table, in quantiser steps."""
-    return index.clamp(0, SCALES - 1) * LOG_STEP + torch.log(torch.tensor(SMALLEST_SCALE))
-
-
-def scale_index(scale: Tensor) -> Tensor:
-    """Place in the scale table, fractional, of scales in quantiser steps."""
-    return (scale / SMALLEST_SCALE).log() / LOG_STEP
-
-
-def gaussian_bits(residual: Tensor, index: Tensor) -> Tensor:
-    """Ideal code length in bits of integers (or noisy ones) under zero-mean Gaussians."""
-    inverse = torch.exp(-log_scale(index))
-    magnitude = residual.abs()
-    upper = torch.special.ndtr((0.5 - magnitude) * inverse)
-    lower = torch.special.ndtr((-0.5 - magnitude) * inverse)
-    return -torch.log2((upper - lower).clamp(min=1e-9))

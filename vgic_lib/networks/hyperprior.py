@@ -19,11 +19,10 @@ from vgic_lib.networks.context import (
     ContextModel,
     HyperSynthesis,
     Pass,
-    gaussian_bits,
-    scale_index,
 )
 from vgic_lib.networks.lapped import BLOCK, LappedAnalysis, LappedSynthesis, initialise_linear
 from vgic_lib.networks.quality import ANCHORS, at_quality
+from vgic_lib.networks.residuals import residual_bits, scale_index
 
 QUARTER, EIGHTH = 4, 8  # sides in pixels of the cells that make positions at these scales
 CORRECTION = 0.1  # unit of what the networks add to the linear transforms: keeps early steps small
@@ -105,16 +104,22 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Latent y to picture; the networks also see what the linear transform made of it."""
+    """Latent y to picture; the networks also see what the linear transform made of it.
 
-    def __init__(self, latent: int, widths: tuple[int, int, int], blocks: tuple[int, int, int]) -> None:
+    Of y itself they see the first `seen` channels only: the others matter at high rates, and are many.
+    """
+
+    def __init__(
+        self, latent: int, seen: int, widths: tuple[int, int, int], blocks: tuple[int, int, int]
+    ) -> None:
         super().__init__()
+        self.seen = min(seen, latent)
         quarter, eighth, sixteenth = widths
         self.linear = LappedSynthesis(latent)
-        self.register_buffer("norm", torch.ones(latent))  # evens out the channels' magnitudes
+        self.register_buffer("norm", torch.ones(self.seen))  # evens out the channels' magnitudes
         self.stages = nn.ModuleList(
             [
-                Stage(nn.Conv2d(latent, sixteenth, 3, padding=1), sixteenth, blocks[2]),
+                Stage(nn.Conv2d(self.seen, sixteenth, 3, padding=1), sixteenth, blocks[2]),
                 Stage(_upsample(sixteenth, eighth), eighth, blocks[1]),
                 Stage(_upsample(eighth, quarter), quarter, blocks[0]),
             ]
@@ -126,7 +131,9 @@ class Synthesis(nn.Module):
     def forward(self, y: Tensor, quality: Tensor) -> Tensor:
         """Map y (B, M, h, w) to pixels (B, 3, 16h, 16w), about [-0.5, 0.5]."""
         linear = self.linear(y)
-        features = (y * self.norm[:, None, None]).contiguous(memory_format=torch.channels_last)
+        features = (y[:, : self.seen] * self.norm[:, None, None]).contiguous(
+            memory_format=torch.channels_last
+        )
         features = self.stages[0](features, quality)
         features = self.stages[1](features, quality, self.eighth(_cells(linear, EIGHTH)))
         features = self.stages[2](features, quality, self.quarter(_cells(linear, QUARTER)))
@@ -156,9 +163,11 @@ class Hyperprior(nn.Module):
 
     def __init__(
         self,
-        groups: tuple[int, ...] = (16, 32, 64, 144),
+        groups: tuple[int, ...] = (16, 32, 64, 144, 144),
+        context_sides: tuple[int, ...] = (3, 3, 3, 3, 1),
         analysis_widths: tuple[int, int, int] = (64, 96, 192),
         analysis_blocks: tuple[int, int, int] = (1, 1, 1),
+        synthesis_latent: int = 256,
         synthesis_widths: tuple[int, int, int] = (48, 96, 160),
         synthesis_blocks: tuple[int, int, int] = (1, 2, 2),
         hyper_latent: int = 64,
@@ -172,10 +181,10 @@ class Hyperprior(nn.Module):
         }
         latent = sum(groups)
         self.analysis = Analysis(latent, analysis_widths, analysis_blocks)
-        self.synthesis = Synthesis(latent, synthesis_widths, synthesis_blocks)
+        self.synthesis = Synthesis(latent, synthesis_latent, synthesis_widths, synthesis_blocks)
         self.hyper_analysis = HyperAnalysis(latent, features, hyper_latent)
         self.hyper_synthesis = HyperSynthesis(hyper_latent, features)
-        self.context = ContextModel(groups, features, context, hidden)
+        self.context = ContextModel(groups, context_sides, features, context, hidden)
         self.log_gain = nn.Parameter(torch.zeros(ANCHORS, latent))
         self.log_inverse_gain = nn.Parameter(torch.zeros(ANCHORS, latent))
         self.log_z_gain = nn.Parameter(torch.zeros(ANCHORS, hyper_latent))
@@ -192,7 +201,7 @@ class Hyperprior(nn.Module):
         deviation = initialise_linear(self.analysis.linear, self.synthesis.linear, crops)
         self.log_gain.copy_(-steps.log()[:, None].expand_as(self.log_gain))
         self.log_inverse_gain.copy_(-self.log_gain)
-        self.synthesis.norm.copy_(deviation.rsqrt())
+        self.synthesis.norm.copy_(deviation[: self.synthesis.seen].rsqrt())
         scale = deviation / steps[:, None]
         self.context.base.copy_(scale_index(scale) / INDEX_UNIT)
         self.context.norm.copy_(2 ** -scale[ANCHORS // 2].clamp(min=0.25).log2().round())
@@ -224,15 +233,15 @@ class Hyperprior(nn.Module):
         y = self.latent(x, quality)
         z = self.hyper_latent(y, quality)
         z_index = INDEX_UNIT * at_quality(self.z_base, quality)[:, :, None, None]
-        z_bits = gaussian_bits(self._quantised(z), z_index).sum((1, 2, 3))
+        z_bits = residual_bits(self._quantised(z), z_index).sum((1, 2, 3))
         z_hat = _straight_through(z)
         features = self.hyper_synthesis(z_hat, quality, y.shape[2:])
         flat, bits = y.flatten(2), []
 
         def code(at: Pass) -> Tensor:
-            values = flat[:, at.channels, at.places]
-            bits.append(gaussian_bits(self._quantised(values - at.mean), at.index).sum((1, 2)))
-            return _straight_through(values - at.mean) + at.mean
+            residual = flat[:, at.channels, at.places] - at.mean
+            bits.append(residual_bits(self._quantised(residual), at.index).sum((1, 2)))
+            return _straight_through(residual) + at.mean
 
         y_hat = self.context.traverse(features, quality, code)
         return self.picture(y_hat, quality), sum(bits), z_bits

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""Perceptual metrics against values of their reference programs, and what is judged of a run."""
+
+import io
+
+import numpy as np
+import pytest
+import skimage
+from PIL import Image
+
+from vgic_lib import comparison, perceptual
+from vgic_lib.errors import ParameterError
+from vgic_lib.results import Context, make_picture
+
+
+def pixels(width=768, height=512):
+    return np.asarray(Image.fromarray(skimage.data.astronaut()).resize((width, height)))
+
+
+def jpeg(image, quality):
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "JPEG", quality=quality)
+    return np.asarray(Image.open(stream))
+
+
+@pytest.fixture(scope="module")
+def small():
+    return pixels(192, 128)
+
+
+@pytest.mark.parametrize("metric, better", [(perceptual.ssimulacra2, 1), (perceptual.st_lpips, -1)])
+def test_scores_follow_quality(small, metric, better):
+    scores = [better * metric(small, jpeg(small, quality)) for quality in (5, 20, 60, 95)]
+    assert scores == sorted(scores) and scores[0] < scores[-1]
+
+
+def test_equal_pictures(small):
+    assert perceptual.ssimulacra2(small, small) == pytest.approx(100)
+    assert perceptual.st_lpips(small, small) == 0
+
+
+def test_st_lpips_is_the_published_metric():
+    x = pixels()
+    assert perceptual.st_lpips(x, jpeg(x, 20)) == pytest.approx(0.131, abs=0.001)  # by the authors' program
+
+
+@pytest.mark.parametrize("metric", [perceptual.ssimulacra2, perceptual.st_lpips])
+def test_a_missing_package_is_named(small, metric, monkeypatch):
+    perceptual._st_lpips_weights.cache_clear()
+    monkeypatch.setattr(perceptual, "find_spec", lambda name: None)
+    with pytest.raises(ParameterError, match="pip install s"):
+        metric(small, small)
+
+
+def test_each_file_is_judged_once(tmp_path, small, monkeypatch):
+    image = Image.fromarray(small)
+    pictures = [make_picture(f"p{k}", "test", image.rotate(90 * k)) for k in range(2)]
+    for picture in pictures:
+        path = tmp_path / "files" / f"{picture.name}.{picture.image_id}" / "original.png"
+        path.parent.mkdir(parents=True)
+        picture.image.save(path)
+    bench = comparison.Bench(Context("run", tmp_path, 0, "", ""))
+    rows = bench.run(pictures, comparison.ladder_points(["jpeg"])[:5], "classical codecs")
+    calls = []
+    monkeypatch.setattr(perceptual, "ssimulacra2", lambda x, x_hat: calls.append(x.shape) or 50.0)
+    monkeypatch.setattr(perceptual, "st_lpips", lambda x, x_hat: 0.125)
+    assert perceptual.load(tmp_path).empty
+    scores = perceptual.judge(rows, tmp_path, 1)
+    assert list(scores["setting"]) == [row.setting for row in rows[:5:3]]  # every third quality
+    assert set(scores["image"]) == {"p0"} and len(calls) == 2
+    assert perceptual.judge(rows, tmp_path, 2)["image"].nunique() == 2
+    assert len(calls) == 4
+    kept = perceptual.load(tmp_path)
+    assert list(kept.columns) == list(perceptual.COLUMNS) and len(kept) == 4
+    assert set(kept["image_id"]) == {picture.image_id for picture in pictures}
