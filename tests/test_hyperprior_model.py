@@ -123,13 +123,13 @@ def test_gradients_reach_both_latents_and_bits_fall(model, code):
 
 def test_residuals_beyond_the_tables_are_clamped_on_both_sides(model):
     setting, size = QualitySetting(448), (40, 40)
-    y, z = model.analysis(picture(*size), setting)
+    y, z = model.analysis(picture(*size, seed=1), setting)
     y[0, 0, 0, 0], z[0, 0, 0, 0] = 1e5, -1e5
     sections = model.encode((y, z), setting)
     decoded = model.decode(sections, setting, size)
     assert decoded[1].min() == -LARGEST_RESIDUAL and decoded[0].max() >= LARGEST_RESIDUAL - 64
     assert model.encode(decoded, setting) == sections
-    assert (model.rounded((y, z), setting)[0] - decoded[0])[0, 0].abs().max() < 0.2
+    assert (model.rounded((y, z), setting)[0] - decoded[0]).abs().max() < 0.2
 
 
 def test_the_smallest_scale_takes_no_bits():

@@ -126,14 +126,13 @@ def judge(rows: Sequence[Row], folder: Path, pictures: int) -> pd.DataFrame:
     known = {line[: len(KEY)]: line for line in load(folder).itertuples(index=False, name=None)}
     lines = []
     for row in progress(_chosen(rows, pictures), "perceptual metrics"):
-        key = (row.image, row.image_id, row.codec, row.setting, row.model_id)
-        if key not in known:
+        if row.key not in known:
             x = to_array(read_image(original_path(folder, row.image, row.image_id)))
             x_hat = to_array(decode_file(row, folder))
-            known[key] = (*key, round(ssimulacra2(x, x_hat), 4), round(st_lpips(x, x_hat), 6))
+            known[row.key] = (*row.key, round(ssimulacra2(x, x_hat), 4), round(st_lpips(x, x_hat), 6))
             with files.atomic_path(folder / FILE) as temporary:
                 pd.DataFrame(known.values(), columns=COLUMNS).to_csv(temporary, index=False)
-        lines.append(known[key])
+        lines.append(known[row.key])
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
