@@ -96,7 +96,7 @@ def test_late_crops_are_larger_and_fewer():
 
 
 def test_the_start_is_a_codec_and_training_improves_it(tmp_path):
-    config = replace(TINY, late_from=1.0, steps=40, crop_side=32, learning_rate=4e-3, validate_every=20)
+    config = replace(TINY, late_from=1.0, steps=40, crop_side=32, learning_rate=2e-3, validate_every=20)
     (crop,) = centre_crops(pictures()[:1])
     start = validate(Trainer(config, pictures()).averaged()[0], config, [crop])
     rows = train(config, tmp_path, pictures(), pictures()[:1], device="cpu").metrics
@@ -106,7 +106,7 @@ def test_the_start_is_a_codec_and_training_improves_it(tmp_path):
     rates = [rows[-1][f"validation_bpp_{q}"] for q in ("0", "2", "4.5", "7")]
     psnr_db = [rows[-1][f"validation_psnr_db_{q}"] for q in ("0", "2", "4.5", "7")]
     assert rates == sorted(rates) and rates[-1] > 2 * rates[0]
-    assert psnr_db == pytest.approx(sorted(psnr_db), abs=0.02) and psnr_db[0] > 20
+    assert psnr_db == sorted(psnr_db) and psnr_db[0] > 20
 
 
 def test_the_objective_weighs_distortion_and_rate():
