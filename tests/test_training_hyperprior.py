@@ -13,8 +13,10 @@ from test_training import Cut, assert_same, cut_at, state_of
 from vgic_lib import training, training_hyperprior
 from vgic_lib.config import HyperpriorConfig
 from vgic_lib.errors import ModelError
+from vgic_lib.model_store import as_stored, load_model, save_model
 from vgic_lib.networks.hyperprior import Hyperprior
 from vgic_lib.throughput import flops, matmul_rate
+from vgic_lib.trained_models import make_model
 from vgic_lib.training import CHECKPOINT, Trainer, train
 from vgic_lib.training_hyperprior import (
     HyperpriorTask,
@@ -107,6 +109,35 @@ def test_the_start_is_a_codec_and_training_improves_it(tmp_path):
     psnr_db = [rows[-1][f"validation_psnr_db_{q}"] for q in ("0", "2", "4.5", "7")]
     assert rates == sorted(rates) and rates[-1] > 2 * rates[0]
     assert psnr_db == sorted(psnr_db) and psnr_db[0] > 20
+
+
+def test_training_goes_on_from_weights(tmp_path):
+    path = tmp_path / "start.safetensors"
+    trained = Trainer(replace(TINY, seed=8), pictures()).averaged()
+    save_model(make_model(trained, TINY), path, "the start")
+    config = replace(TINY, start_from=str(path))
+    trainer = Trainer(config, pictures())
+    kept = as_stored(trained[0]).state_dict()
+    for name, value in trainer.averaged()[0].state_dict().items():
+        assert torch.equal(value, kept[name]), name
+    assert all(p.dtype == torch.float32 and p.requires_grad for p in trainer.task.weights())
+    trainer.train_step()
+    moved = trainer.task.network.state_dict()
+    assert not torch.equal(moved["context.out.1.weight"], kept["context.out.1.weight"])
+    assert torch.equal(load_model(str(path)).network.state_dict()["log_gain"], kept["log_gain"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"start_from": "hyperprior"}, r"other sizes; set .*hidden=160"),
+        ({"start_from": "vaegan-8"}, "no hyperprior"),
+        ({"start_from": "missing.safetensors"}, "check the path"),
+    ],
+)
+def test_weights_to_start_from_must_fit(change, message):
+    with pytest.raises(ModelError, match=message):
+        Trainer(replace(TINY, **change), pictures())
 
 
 def test_the_objective_weighs_distortion_and_rate():

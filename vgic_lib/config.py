@@ -141,6 +141,7 @@ class HyperpriorConfig(TrainingConfig):
     crop_side: int = 128  # pixels, a multiple of 16; with 64, z covers the whole crop
     late_from: float = 1.0  # fraction of the steps after which crops are larger and fewer; 1: never
     late_crop_side: int = 256  # their side; as many as have the pixels of an earlier batch
+    start_from: str = ""  # weights to train on from, a model's name or path; none: the linear codec
     initial_crops: int = 1024  # crops that the linear codec at the start is fitted to
     linear_rate: float = 0.02  # learning rate of the linear transforms, as a fraction
     table_rate: float = 0.5  # of gains and scales that are tables over quality
@@ -191,7 +192,7 @@ PRESETS = {
         adversarial_from=1.0, crop_height=98, crop_width=98, batch=8, steps=2100,
         learning_rate=8e-4, beta1=0.9, warmup_steps=100, schedule="cosine", ema_decay=0.998, clip_norm=1.0,
     ),
-    "hyperprior-cpu": HyperpriorConfig(late_from=0.8, table_rate=2.0),
+    "hyperprior-cpu": HyperpriorConfig(late_from=0.8, learning_rate=1e-3, table_rate=2.0, entropy_rate=2.0),
     "hyperprior-gpu": HyperpriorConfig(
         batch=32, crop_side=256, late_from=0.8, late_crop_side=512, steps=60000, table_rate=2.0,
         validate_every=2000, compile=True,

@@ -43,10 +43,9 @@ def stochastic_gumbel(k: Tensor, progress: float, random: torch.Generator) -> Te
     temperature = 0.5 * math.exp(-5.0 * progress)
     below = k.detach().floor()
     r = (k - below).clamp(1e-4, 1 - 1e-4)
-    logits = torch.stack([-torch.atanh(r), -torch.atanh(1 - r)]) / temperature  # down, up
-    uniform = torch.rand(logits.shape, generator=random, device=k.device)
-    gumbel = -torch.log(-torch.log(uniform.clamp(1e-9, 1 - 1e-7)))
-    return below + torch.softmax((logits + gumbel) / temperature, 0)[1]
+    logit = 0.5 * (r.logit() + torch.log((1 + r) / (2 - r)))  # atanh(r) - atanh(1 - r): up against down
+    noise = torch.rand(k.shape, generator=random, device=k.device).logit(1e-7)  # of two Gumbel variables
+    return below + torch.sigmoid((logit / temperature + noise) / temperature)
 
 
 RELAXATIONS: dict[str, Relaxation] = {

@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 from vgic_lib.config import HyperpriorConfig
 from vgic_lib.crops import CropSampler
+from vgic_lib.errors import ModelError
+from vgic_lib.hyperprior_model import HyperpriorModel
 from vgic_lib.losses import update
+from vgic_lib.model_store import load_model
 from vgic_lib.networks.hyperprior import Hyperprior
 from vgic_lib.networks.lapped import BLOCK
 from vgic_lib.networks.quality import ANCHORS
@@ -46,25 +49,48 @@ def uses_bf16(config: HyperpriorConfig, device: torch.device) -> bool:
     return config.bf16 == "on"
 
 
+def _trained(config: HyperpriorConfig, architecture: dict[str, object]) -> Hyperprior:
+    """The network that `start_from` names. Raises ModelError if it is not of that architecture."""
+    model = load_model(config.start_from)
+    if not isinstance(model, HyperpriorModel):
+        raise ModelError(f"start_from: {config.start_from!r} is no hyperprior; give weights of one")
+    theirs = model.network.architecture
+    different = ", ".join(f"{k}={theirs[k]}" for k in theirs if theirs[k] != architecture[k])
+    if different:
+        raise ModelError(f"start_from: {config.start_from!r} has other sizes; set {different}")
+    return model.network
+
+
 class HyperpriorTask:
     """See `vgic_lib.training.Task`."""
 
     def __init__(self, config: HyperpriorConfig, sampler: CropSampler, device: torch.device) -> None:
-        """Make the network, from the linear codec for the sampler's crops."""
+        """Make the network, from trained weights or else from the linear codec for the sampler's crops.
+
+        Raises:
+            ModelError: the weights of `start_from` are missing, damaged or of other sizes.
+        """
         self.config, self.device = config, device
         self.dtype = torch.bfloat16 if uses_bf16(config, device) else torch.float32
         network = make_network(config)
-        crops = [
-            sampler.batch(config.steps + i).cpu() for i in range(-(-config.initial_crops // config.batch))
-        ]
-        weights = trade_off(config, torch.arange(ANCHORS))
-        network.initialise(torch.cat(crops) / 255 - 0.5, (12 * 2.16 / weights).sqrt() / 255)
+        if config.start_from:
+            network.load_state_dict(_trained(config, network.architecture).state_dict())
+        else:
+            self._initialise(network, sampler)
         self.network = _arranged(network, device)
         self.networks = (self.network,)
         self.optimizers = (self._optimizer(),)
         if config.compile:
             self.network.analysis.compile()
             self.network.synthesis.compile()
+
+    def _initialise(self, network: Hyperprior, sampler: CropSampler) -> None:
+        config = self.config
+        crops = [
+            sampler.batch(config.steps + i).cpu() for i in range(-(-config.initial_crops // config.batch))
+        ]
+        weights = trade_off(config, torch.arange(ANCHORS))
+        network.initialise(torch.cat(crops) / 255 - 0.5, (12 * 2.16 / weights).sqrt() / 255)
 
     def _optimizer(self) -> torch.optim.Adam:
         config = self.config
