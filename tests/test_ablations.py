@@ -21,9 +21,9 @@ def lines(variant, saving):
 
 
 def test_variants_are_compared_at_their_end_best_first():
-    table = pd.DataFrame(lines("worse", -0.1) + lines("as shipped", 0.0) + lines("better", 0.2))
+    table = pd.DataFrame(lines("worse", -0.1) + lines("reference", 0.0) + lines("better", 0.2))
     summary = ablations.summary(table)
-    assert summary["variant"].tolist() == ["better", "as shipped", "worse"]
+    assert summary["variant"].tolist() == ["better", "reference", "worse"]
     assert summary["step"].tolist() == [200] * 3
     assert summary["bd_rate_percent"].tolist() == pytest.approx([-20, 0, 10])
 

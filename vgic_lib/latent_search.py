@@ -227,8 +227,8 @@ def _relaxed_objective(
     objective: Objective,
 ) -> Tensor:
     """What the search descends: differentiable, and only as precise as a gradient needs to be."""
-    latents_hat, bits = model.quantise(latents, setting, rounding)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=_has_bfloat16(x.device)):
+        latents_hat, bits = model.quantise(latents, setting, rounding)
         x_hat = model.synthesis(latents_hat, setting, tuple(x.shape[2:]))
     return objective(x_hat.float().clamp(0, 1), x, bits)
 
