@@ -19,8 +19,8 @@ DASHES = ("-", (0, (4, 2)), (0, (1, 1.2)))
 CAPTION = "Variants of the codec after short trainings on equal numbers of pixels, best first."
 NOTES = (
     "Loss: mean over four qualities of (lambda * 255**2 * MSE + bits per pixel) / sqrt(lambda) on validation "
-    "photographs, estimated rates. BD-rate: against the reference configuration, same photographs; negative is "
-    "better. Only differences within the table count: full training takes many times longer."
+    "photographs, estimated rates. BD-rate: against the reference configuration, same photographs; negative "
+    "is better. Only differences within the table count: full training takes many times longer."
 )
 
 

@@ -70,11 +70,13 @@ class LappedSynthesis(nn.Module):
         self.basis = nn.Parameter(torch.randn(latent, 3, BLOCK, BLOCK) / BLOCK)
 
     def forward(self, y: Tensor) -> Tensor:
-        """Transform back."""
+        """Transform back; in training always in float32."""
+        low_precision = torch.is_autocast_enabled(y.device.type) and not self.training
+        with torch.autocast(y.device.type, enabled=low_precision):
+            blocks = y.permute(0, 2, 3, 1) @ self.basis.flatten(1)  # (B, h, w, 768)
         with torch.autocast(y.device.type, enabled=False):
-            blocks = y.float().permute(0, 2, 3, 1) @ self.basis.flatten(1)  # (B, h, w, 768)
             blocks = blocks.unflatten(3, self.basis.shape[1:]).permute(0, 3, 1, 4, 2, 5)
-            return filter_borders(blocks.flatten(4).flatten(2, 3), self.border)
+            return filter_borders(blocks.flatten(4).flatten(2, 3).float(), self.border)
 
 
 @torch.no_grad()
