@@ -21,9 +21,9 @@ from vgic_lib.model_store import as_stored
 from vgic_lib.trained_models import make_model
 from vgic_lib.training import train
 
-REFERENCE = HyperpriorConfig()  # what the second weights were trained with
+BASE = HyperpriorConfig()  # what the second weights were trained with
 VARIANTS = {  # what is changed
-    "reference": {},
+    ablations.REFERENCE: {},
     "256 latent channels": {"groups": (16, 32, 64, 144), "context_sides": (3, 3, 3, 3)},
     "320 latent channels": {"groups": (16, 32, 64, 144, 64)},
     "512 latent channels": {"groups": (16, 32, 64, 144, 256)},
@@ -41,7 +41,7 @@ VARIANTS = {  # what is changed
 
 def configuration(change, steps):
     """Of a short run."""
-    short = replace(REFERENCE, steps=steps, warmup_steps=steps // 8, ema_decay=0.98, initial_crops=256)
+    short = replace(BASE, steps=steps, warmup_steps=steps // 8, ema_decay=0.98, initial_crops=256)
     return replace(short, validate_every=max(1, steps // 4), log_every=max(1, steps // 4), **change)
 
 

@@ -47,6 +47,18 @@ def test_synthesis_is_a_transposed_convolution_and_a_filter(size):
     assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in zip(ours, theirs, strict=True))
 
 
+def test_synthesis_follows_autocast_outside_training_only():
+    torch.manual_seed(0)
+    synthesis, y = LappedSynthesis(5), torch.randn(1, 5, 2, 3)
+    exact = synthesis(y)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert synthesis(y).equal(exact)
+        low = synthesis.eval()(y)
+    assert synthesis(y).equal(exact)
+    assert low.dtype == torch.float32 and not low.equal(exact)
+    assert_near(low, exact, atol=0.01 * exact.abs().max().item())
+
+
 def test_borders_are_filtered_across_and_the_rim_is_left():
     x = torch.zeros(1, 1, 32, 48)
     x[..., 16:] = 1.0  # an edge at the first border between columns
