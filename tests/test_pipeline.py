@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import nbformat
 import pytest
 from conftest import PROJECT
 
-from vgic_lib import pipeline, profiles
+from vgic_lib import paths, pipeline, profiles
 from vgic_lib.errors import ParameterError, StorageError, VgicError
 from vgic_lib.manifest import read_manifest
 
@@ -131,6 +132,24 @@ def test_keys_follow_parameters_notebooks_and_library(home, counting, monkeypatc
     assert upstream[0] != first[0] and upstream[1] != first[1]
     monkeypatch.setattr(profiles, "library_digest", lambda: "another version")
     assert keys({})[0] != first[0]
+
+
+def test_library_digest_follows_every_file_of_the_package(tmp_path, monkeypatch):
+    package = tmp_path / "vgic_lib"
+    shutil.copytree(paths.PACKAGE, package, ignore=shutil.ignore_patterns("*.safetensors", "__pycache__"))
+    (package / "weights" / "some.safetensors").write_bytes(b"weights")
+    monkeypatch.setattr(paths, "PACKAGE", package)
+    digests = [profiles.library_digest()]
+    changed = [path for path in package.rglob("*") if path.is_file()]
+    for path in changed:
+        data = bytearray(path.read_bytes() or b" ")
+        data[-1] ^= 1
+        path.write_bytes(data)
+        digests.append(profiles.library_digest())
+    assert len(changed) > 50 and len(set(digests)) == len(changed) + 1
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "cli.pyc").write_bytes(b"compiled")
+    assert profiles.library_digest() == digests[-1]
 
 
 def test_overwrite_always_runs(home, counting):

@@ -102,7 +102,7 @@ def describe_environment() -> Environment:
 
 def commit() -> str:
     """Commit of the project's code, with "-dirty" for uncommitted changes; empty if there is none."""
-    folder = Path(__file__).resolve().parents[1]
+    folder = paths.PROJECT
     if not (folder / ".git").exists():
         return ""
     try:

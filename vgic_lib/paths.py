@@ -8,12 +8,15 @@ names another one (tests use it).
 import os
 from pathlib import Path
 
-WEIGHTS = Path(__file__).resolve().parent / "weights"
+PACKAGE = Path(__file__).resolve().parent  # this library
+PROJECT = PACKAGE.parent  # its checkout
+WEIGHTS = PACKAGE / "weights"
+PUBLISHED = PACKAGE / "published"
 
 
 def root() -> Path:
     """Project folder."""
-    return Path(os.environ.get("VGIC_HOME") or Path(__file__).resolve().parents[1])
+    return Path(os.environ.get("VGIC_HOME") or PROJECT)
 
 
 def notebooks() -> Path:

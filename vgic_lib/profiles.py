@@ -124,14 +124,12 @@ def read_parameters(notebook: Path) -> dict[str, Any]:
 
 
 def library_digest() -> str:
-    """Hash of this package: source, weights and published curves."""
-    package = Path(__file__).resolve().parent
-    sources = [*package.rglob("*.py"), *paths.WEIGHTS.glob("*"), *package.glob("published/*")]
+    """Hash of this package: source, weights and tables, all that comes with it."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in sources if path.is_file()):
-        digest.update(
-            path.relative_to(package).as_posix().encode() + hashlib.sha256(path.read_bytes()).digest()
-        )
+    for path in sorted(path for path in paths.PACKAGE.rglob("*") if path.is_file()):
+        name = path.relative_to(paths.PACKAGE)
+        if not any(part.startswith((".", "__pycache__")) for part in name.parts):
+            digest.update(name.as_posix().encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 

@@ -13,13 +13,14 @@ import bjontegaard
 import numpy as np
 import pandas as pd
 
+from vgic_lib import paths
 from vgic_lib.classical import CLASSICAL as CLASSICAL_CODECS
 from vgic_lib.results import aggregate, asked_ratio
 from vgic_lib.sources import KODAK_SHA256
 from vgic_lib.typeset import Column
 
 OURS, CLASSICAL, PUBLISHED = "ours", "classical", "published"
-PUBLISHED_KODAK = Path(__file__).resolve().parent / "published" / "kodak.csv"
+PUBLISHED_KODAK = paths.PUBLISHED / "kodak.csv"
 KODAK_SIDES = {512, 768}  # pixels; some of the photographs stand upright
 COMPARED_DB = (26.0, 40.0)  # deltas are means over what two curves share of this range of PSNR
 FAMILIES = {"vaegan": "VAE-GAN", "hyperprior": "VGIC"}  # shipped weights; others go by the name of their file
