@@ -14,12 +14,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from vgic_lib import ablations, complexity, data, paths
-from vgic_lib.config import HyperpriorConfig
+from vgic_lib import paths
+from vgic_lib.datasets.photographs import load, prepare, with_validation
 from vgic_lib.files import atomic_path
-from vgic_lib.model_store import as_stored
-from vgic_lib.trained_models import make_model
-from vgic_lib.training import train
+from vgic_lib.models import complexity
+from vgic_lib.models.store import as_stored
+from vgic_lib.reporting import ablations
+from vgic_lib.training.config import HyperpriorConfig
+from vgic_lib.training.export import make_model
+from vgic_lib.training.loop import train
 
 BASE = HyperpriorConfig()  # what the second weights were trained with
 VARIANTS = {  # what is changed
@@ -72,11 +75,11 @@ def main():
     parser.add_argument("--device")
     parser.add_argument("--table", type=Path, default=ablations.TABLE)
     options = parser.parse_args()
-    photographs = data.with_validation(
-        data.prepare("folder", folder=options.folder).photographs, options.validation_folder
+    photographs = with_validation(
+        prepare("folder", folder=options.folder).photographs, options.validation_folder
     )
     images, validation = (
-        data.load([p for p in photographs if p.split == split]) for split in ("train", "validation")
+        load([p for p in photographs if p.split == split]) for split in ("train", "validation")
     )
     table = pd.read_csv(options.table) if options.table.exists() else pd.DataFrame(columns=["variant"])
     for name in options.only:

@@ -41,10 +41,11 @@ def vgic_calls(pixels, model):
     """What VGIC does, by name."""
     from PIL import Image
 
-    from vgic_lib import codec, model_store
+    from vgic_lib import codec
+    from vgic_lib.models import store
 
     image = Image.fromarray(pixels)
-    model = model or model_store.DEFAULT_MODEL
+    model = model or store.DEFAULT_MODEL
     data = codec.compress(image, model=model)
     print(json.dumps(f"{len(data)} bytes"), flush=True)
     return {

@@ -41,9 +41,10 @@ def nothing(megapixels, options, data):
 
 
 def vgic_compress(megapixels, options, data):
-    from vgic_lib import codec, model_store
+    from vgic_lib import codec
+    from vgic_lib.models import store
 
-    model = options.model or model_store.DEFAULT_MODEL
+    model = options.model or store.DEFAULT_MODEL
     return codec.compress(picture(megapixels), model=model, search_steps=options.search_steps)
 
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vgic_lib import model_store
+from vgic_lib.bitstream.range_coding import Decoder, Encoder, Tables
 from vgic_lib.errors import BitstreamError, ModelError, ParameterError
-from vgic_lib.range_coding import Decoder, Encoder, Tables
+from vgic_lib.models import store
 
 BLOCK = 4  # pixels a side
 
@@ -127,7 +127,7 @@ def install(monkeypatch: pytest.MonkeyPatch, *models: FakeModel) -> None:
         for model in models:
             if name == model.name:
                 return model
-        if name == model_store.DEFAULT_MODEL and models:
+        if name == store.DEFAULT_MODEL and models:
             return models[0]
         raise ModelError(f"unknown model {name!r}; see 'vgic models'")
 
@@ -137,5 +137,5 @@ def install(monkeypatch: pytest.MonkeyPatch, *models: FakeModel) -> None:
                 return model
         raise ModelError(f"model {model_id.hex()} is not installed; see 'vgic models'")
 
-    monkeypatch.setattr(model_store, "load_model", load_model)
-    monkeypatch.setattr(model_store, "find_model", find_model)
+    monkeypatch.setattr(store, "load_model", load_model)
+    monkeypatch.setattr(store, "find_model", find_model)

@@ -4,7 +4,7 @@
 import torch
 from torch.nn import functional as F
 
-from vgic_lib.latent_model import VaeGan
+from vgic_lib.models.vaegan import VaeGan
 from vgic_lib.networks.klt import fit_klt, initialise_klt
 
 

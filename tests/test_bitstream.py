@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vgic_lib.bitstream import MAX_PIXELS, Header, Layout, pack, pack_alpha, unpack, unpack_alpha
+from vgic_lib.bitstream.container import MAX_PIXELS, Header, Layout, pack, pack_alpha, unpack, unpack_alpha
 from vgic_lib.errors import BitstreamError
 
 HEADER = Header(model_id=0x01020304, setting=0x0506, width=300, height=5)

@@ -19,7 +19,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from PIL import Image
 
-from vgic_lib import profiles
+from vgic_lib.workbook import profiles
 
 if not browser.CHROMIUM and not os.environ.get("CI"):
     pytest.skip("no chromium here; on Debian: apt-get install chromium", allow_module_level=True)

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from vgic_lib import metrics
-from vgic_lib.classical import CLASSICAL, ClassicalCodec, FileSizes, classical_codec
 from vgic_lib.errors import ParameterError
+from vgic_lib.evaluation.classical import CLASSICAL, ClassicalCodec, FileSizes, classical_codec
 from vgic_lib.images import to_array
+from vgic_lib.metrics import distortion
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def codec(request: pytest.FixtureRequest) -> ClassicalCodec:
 def test_ladder_rises_in_size_and_psnr(codec: ClassicalCodec, image: Image.Image) -> None:
     assert set(codec.qualities) <= set(codec.grid)
     files = [codec.compress(image, quality=quality) for quality in codec.qualities[1::3]]
-    psnr_db = [metrics.psnr_db(to_array(image), to_array(codec.decompress(file))) for file in files]
+    psnr_db = [distortion.psnr_db(to_array(image), to_array(codec.decompress(file))) for file in files]
     assert [len(file) for file in files] == sorted({len(file) for file in files})
     assert psnr_db == sorted(psnr_db)
     assert psnr_db[-1] > 30
@@ -76,5 +76,5 @@ def test_jpeg_2000_transforms_colours() -> None:
         buffer = io.BytesIO()
         image.save(buffer, "JPEG2000", **(CLASSICAL["jp2"].options(27.3) | options))
         decoded = CLASSICAL["jp2"].decompress(buffer.getvalue())
-        psnr_db.append(metrics.psnr_db(to_array(image), to_array(decoded)))
+        psnr_db.append(distortion.psnr_db(to_array(image), to_array(decoded)))
     assert psnr_db[0] > psnr_db[1] + 2

@@ -18,11 +18,14 @@ from PIL import Image
 from tiny_hyperprior import tiny_model
 
 import vgic_lib
-from vgic_lib import codec, model_store, paths, pipeline, training_run
+from vgic_lib import codec, paths
 from vgic_lib.cli import main
-from vgic_lib.config import PRESETS
 from vgic_lib.errors import ModelError
-from vgic_lib.latent_model import VaeGan
+from vgic_lib.models import store
+from vgic_lib.models.vaegan import VaeGan
+from vgic_lib.training import run as training_run
+from vgic_lib.training.config import PRESETS
+from vgic_lib.workbook import pipeline
 
 Refuse = Callable[..., str]
 
@@ -322,7 +325,7 @@ def test_models_are_listed(
 ) -> None:
     monkeypatch.setattr(paths, "WEIGHTS", home)
     assert "no model" in refuse("models")
-    model_id = model_store.save_model(VaeGan([2, 4]), home / "tiny.safetensors", "a small one")
+    model_id = store.save_model(VaeGan([2, 4]), home / "tiny.safetensors", "a small one")
     assert main(["models"]) == 0
     out = capsys.readouterr().out
     assert "tiny-2" in out and "tiny-4" in out and model_id.hex() in out and "a small one" in out

@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny_hyperprior import tiny_model
 
-from vgic_lib import bitstream, codec, metrics, model_store, paths
+from vgic_lib import codec, paths
+from vgic_lib.bitstream import container
 from vgic_lib.errors import BitstreamError, ImageError, ModelError, ParameterError, VgicError
-from vgic_lib.latent_model import VaeGan
+from vgic_lib.metrics import distortion
+from vgic_lib.models import store
+from vgic_lib.models.vaegan import VaeGan
 
 MODES = ("L", "LA", "RGB", "RGBA")
 SIZES = [(1, 1), (1, 37), (37, 1), (5, 3), (14, 14), (63, 50)]  # width, height
@@ -24,7 +27,7 @@ SIZES = [(1, 1), (1, 37), (37, 1), (5, 3), (14, 14), (63, 50)]  # width, height
 @pytest.fixture(scope="module", params=["fake", "vaegan", "hyperprior"])
 def model(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[FakeModel | model_store.Model]:
+) -> Iterator[FakeModel | store.Model]:
     """The model that the store offers as the default: the stand-in, or an untrained one on disk."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "fake":
@@ -35,10 +38,8 @@ def model(
             patch.setattr(paths, "WEIGHTS", weights)
             patch.setenv("VGIC_HOME", str(weights))
             untrained = VaeGan([2, 8]) if request.param == "vaegan" else tiny_model()
-            model_store.save_model(
-                untrained, weights / f"{model_store.DEFAULT_MODEL}.safetensors", "untrained"
-            )
-        yield model_store.load_model(model_store.DEFAULT_MODEL)
+            store.save_model(untrained, weights / f"{store.DEFAULT_MODEL}.safetensors", "untrained")
+        yield store.load_model(store.DEFAULT_MODEL)
 
 
 only_fake = pytest.mark.parametrize("model", ["fake"], indirect=True)
@@ -133,7 +134,7 @@ def test_compression_is_repeatable_and_leaves_the_picture_alone(model) -> None:
 def test_info_adds_up(model) -> None:
     data = codec.compress(picture("LA", (178, 218)), quality=50)
     facts = codec.info(data)
-    family = model_store.find_model(model.model_id).name  # of all channel counts in the weights file
+    family = store.find_model(model.model_id).name  # of all channel counts in the weights file
     assert (facts.width, facts.height, facts.mode, facts.model) == (178, 218, "LA", family)
     assert facts.model_id == model.model_id.hex()
     names = model.setting(50)._asdict().items()
@@ -171,7 +172,7 @@ def test_targets(model) -> None:
     sizes = [len(file.data) for file in encoded.values()]
     assert codec.compress(image, target_bytes=sizes[1]) == encoded[50].data
     x, x_hat = (np.asarray(one.convert("RGB")) for one in (image, encoded[50].reconstruction))
-    assert codec.compress(image, target_psnr=metrics.psnr_db(x, x_hat)) == encoded[50].data
+    assert codec.compress(image, target_psnr=distortion.psnr_db(x, x_hat)) == encoded[50].data
     with pytest.raises(ParameterError, match=str(sizes[0])):
         codec.compress(image, target_bytes=sizes[0] - 1)
     with pytest.raises(ParameterError, match="dB"):
@@ -219,11 +220,11 @@ def test_side_beyond_the_container(model) -> None:
 
 
 def test_wrong_number_of_sections(model) -> None:
-    header, sections = bitstream.unpack(codec.compress(picture("RGBA", (8, 8))))
+    header, sections = container.unpack(codec.compress(picture("RGBA", (8, 8))))
     with pytest.raises(BitstreamError):
-        codec.decompress(bitstream.pack(header, sections[1:]))
+        codec.decompress(container.pack(header, sections[1:]))
     with pytest.raises(BitstreamError):
-        codec.decompress(bitstream.pack(header, [*sections, b""]))
+        codec.decompress(container.pack(header, [*sections, b""]))
 
 
 def test_decoding_does_not_track_gradients(model) -> None:
@@ -264,7 +265,7 @@ def fuzz(originals: list[bytes], count: int, seed: int = 0) -> int:
         except VgicError as error:
             assert "\n" not in str(error)
             continue
-        assert image.mode in MODES and image.width * image.height <= bitstream.MAX_PIXELS
+        assert image.mode in MODES and image.width * image.height <= container.MAX_PIXELS
         decoded += 1
     return decoded
 
@@ -277,10 +278,10 @@ def test_a_thousand_damaged_files(model, seed: int) -> None:
 
 def test_a_forged_size_costs_nothing(model) -> None:
     """A tiny file that claims the largest picture is refused before any large allocation."""
-    header, sections = bitstream.unpack(codec.compress(picture("RGB", (8, 8))))
-    forged = bitstream.Header(header.model_id, header.setting, 65535, 1024)
+    header, sections = container.unpack(codec.compress(picture("RGB", (8, 8))))
+    forged = container.Header(header.model_id, header.setting, 65535, 1024)
     with pytest.raises(BitstreamError, match="too short"):
-        codec.decompress(bitstream.pack(forged, sections))
+        codec.decompress(container.pack(forged, sections))
 
 
 @only_fake

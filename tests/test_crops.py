@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from vgic_lib.crops import CropSampler
 from vgic_lib.errors import ParameterError
+from vgic_lib.training.crops import CropSampler
 
 
 def numbered(height, width, start):

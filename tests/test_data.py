@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vgic_lib import data
+from vgic_lib.datasets.photographs import (
+    SPLITS,
+    load,
+    prepare,
+    read_manifest,
+    split,
+    verify,
+    write_manifest,
+)
 from vgic_lib.errors import DataError, ParameterError
 
 
@@ -37,7 +45,7 @@ def folder(tmp_path):
 
 
 def test_folder_uses_good_pictures_and_lists_the_others(folder):
-    found = data.prepare("folder", folder=str(folder))
+    found = prepare("folder", folder=str(folder))
     assert len(found.photographs) == 13
     reasons = {skipped.name: skipped.reason for skipped in found.skipped}
     assert set(reasons) == {"cut.png", "print.jpg", "tiny.png", "twin.tif"}
@@ -51,10 +59,10 @@ def test_folder_uses_good_pictures_and_lists_the_others(folder):
 
 
 def test_split_follows_content_alone(folder, tmp_path):
-    found = data.prepare("folder", folder=str(folder))
+    found = prepare("folder", folder=str(folder))
     for photograph in found.photographs:  # other names, other order, other file format
         Image.open(photograph.path).save(picture(tmp_path / "again" / f"{photograph.sha256}.tif"))
-    again = data.prepare("folder", folder=str(tmp_path / "again"))
+    again = prepare("folder", folder=str(tmp_path / "again"))
     assert {p.content: p.split for p in found.photographs} == {p.content: p.split for p in again.photographs}
     assert [p.sha256 for p in found.photographs] != [p.sha256 for p in again.photographs]
 
@@ -72,26 +80,26 @@ def test_split_follows_content_alone(folder, tmp_path):
     ],
 )
 def test_split_sizes(number, fractions, expected):
-    splits = list(data.split([f"{index:03}" for index in range(number)], fractions).values())
-    assert tuple(splits.count(name) for name in data.SPLITS) == expected
+    splits = list(split([f"{index:03}" for index in range(number)], fractions).values())
+    assert tuple(splits.count(name) for name in SPLITS) == expected
 
 
 def test_limit_and_minimum_side(folder):
-    assert [p.name for p in data.prepare("folder", folder=str(folder), limit=3).photographs] == [
+    assert [p.name for p in prepare("folder", folder=str(folder), limit=3).photographs] == [
         "00",
         "01",
         "02",
     ]
-    assert "tiny" in {p.name for p in data.prepare("folder", folder=str(folder), minimum_side=10).photographs}
+    assert "tiny" in {p.name for p in prepare("folder", folder=str(folder), minimum_side=10).photographs}
 
 
 def test_embedded_photographs_need_no_network(home):
-    found = data.prepare("embedded")
+    found = prepare("embedded")
     assert len(found.photographs) == 7 and not found.skipped
-    assert {p.split for p in found.photographs} == set(data.SPLITS)
+    assert {p.split for p in found.photographs} == set(SPLITS)
     assert all(p.licence for p in found.photographs)
     written = {path: path.stat().st_mtime_ns for path in (home / "data" / "embedded").iterdir()}
-    assert data.prepare("embedded") == found
+    assert prepare("embedded") == found
     assert {path: path.stat().st_mtime_ns for path in written} == written
 
 
@@ -106,56 +114,56 @@ def test_embedded_photographs_need_no_network(home):
 )
 def test_wrong_data_set(dataset, folder, words):
     with pytest.raises(DataError, match=words):
-        data.prepare(dataset, folder=folder)
+        prepare(dataset, folder=folder)
 
 
 def test_no_usable_picture(tmp_path):
     with pytest.raises(DataError, match="no picture file"):
-        data.prepare("folder", folder=str(tmp_path))
+        prepare("folder", folder=str(tmp_path))
     (tmp_path / "x.png").write_text("nothing")
     with pytest.raises(DataError, match=r"x\.png.*not a picture"):
-        data.prepare("folder", folder=str(tmp_path))
+        prepare("folder", folder=str(tmp_path))
 
 
 @pytest.mark.parametrize("wrong", [{"fractions": (0.9, 0.2, -0.1)}, {"limit": -1}, {"minimum_side": 0}])
 def test_impossible_parameters(folder, wrong):
     with pytest.raises(ParameterError):
-        data.prepare("folder", folder=str(folder), **wrong)
+        prepare("folder", folder=str(folder), **wrong)
 
 
 def test_manifest_round_trip(folder, tmp_path):
-    found = data.prepare("folder", folder=str(folder))
-    data.write_manifest(found, tmp_path / "run" / "manifest.csv")
-    again = data.read_manifest(tmp_path / "run" / "manifest.csv")
+    found = prepare("folder", folder=str(folder))
+    write_manifest(found, tmp_path / "run" / "manifest.csv")
+    again = read_manifest(tmp_path / "run" / "manifest.csv")
     assert again == found
-    data.verify(again)
+    verify(again)
 
 
 def test_verify_names_the_picture_that_changed(folder):
-    found = data.prepare("folder", folder=str(folder))
+    found = prepare("folder", folder=str(folder))
     picture(folder / "04.png", 200)
     with pytest.raises(DataError, match=r"04\.png"):
-        data.verify(found)
+        verify(found)
     (folder / "04.png").unlink()
     with pytest.raises(DataError, match=r"04\.png"):
-        data.verify(found)
+        verify(found)
 
 
 @pytest.mark.parametrize("damage", [("width", "size"), ("80,70", "80,high"), (",train,", ",practice,")])
 def test_manifest_that_is_none(folder, tmp_path, damage):
     path = tmp_path / "manifest.csv"
     with pytest.raises(DataError, match="01_data_preparation first"):
-        data.read_manifest(path)
-    data.write_manifest(data.prepare("folder", folder=str(folder)), path)
+        read_manifest(path)
+    write_manifest(prepare("folder", folder=str(folder)), path)
     path.write_text(path.read_text().replace(*damage))
     with pytest.raises(DataError, match="not a manifest"):
-        data.read_manifest(path)
+        read_manifest(path)
 
 
 def test_load(folder):
-    photographs = data.prepare("folder", folder=str(folder)).photographs[:2]
-    arrays = data.load(photographs)
+    photographs = prepare("folder", folder=str(folder)).photographs[:2]
+    arrays = load(photographs)
     assert [x.shape for x in arrays] == [(70, 80, 3)] * 2
     assert np.array_equal(arrays[1], np.asarray(Image.open(photographs[1].path)))
     with pytest.raises(Exception, match="does not exist"):
-        data.load([replace(photographs[0], path=str(folder / "gone.png"))])
+        load([replace(photographs[0], path=str(folder / "gone.png"))])

@@ -13,14 +13,15 @@ from conftest import PROJECT
 from PIL import Image
 from tiny_hyperprior import tiny_model
 
-from vgic_lib import codec, desk_view, desk_work, metrics
-from vgic_lib.desk import Desk
-from vgic_lib.desk_work import Request, Superseded, Worker
+from vgic_lib import codec
+from vgic_lib.desk import Desk, view, work
+from vgic_lib.desk.work import Request, Superseded, Worker
 from vgic_lib.errors import ImageError, ParameterError
 from vgic_lib.images import to_array, to_tensor
-from vgic_lib.latent_search import TracePoint
-from vgic_lib.model_store import load_model, save_model
-from vgic_lib.notebook_runner import execute
+from vgic_lib.metrics import distortion
+from vgic_lib.models.store import load_model, save_model
+from vgic_lib.search.latent_search import TracePoint
+from vgic_lib.workbook.notebook_runner import execute
 
 PATIENCE_S = 120
 
@@ -66,20 +67,20 @@ def settle(desk):
 
 class TestWork:
     def test_outcome_is_what_the_file_decodes_to(self, asked):
-        ours = desk_work.compress(asked)
+        ours = work.compress(asked)
         assert ours.data == codec.compress(asked.image, model=load_model(asked.model), quality=60)
-        assert ours.quality.psnr_db == metrics.psnr_db(to_array(asked.image), to_array(ours.image))
+        assert ours.quality.psnr_db == distortion.psnr_db(to_array(asked.image), to_array(ours.image))
         assert ours.encode_s > 0 and ours.decode_s > 0
 
     def test_target_bytes(self, asked):
-        size = len(desk_work.compress(asked).data)
-        found = desk_work.compress(replace(asked, quality=None, target_bytes=size))
+        size = len(work.compress(asked).data)
+        found = work.compress(replace(asked, quality=None, target_bytes=size))
         assert 0.9 * size < len(found.data) <= size
         with pytest.raises(ParameterError, match="raise the target"):
-            desk_work.compress(replace(asked, quality=None, target_bytes=20))
+            work.compress(replace(asked, quality=None, target_bytes=20))
 
     def test_classical_file_is_the_nearest(self, asked):
-        beside = desk_work.compress_classical(asked, 1500)
+        beside = work.compress_classical(asked, 1500)
         assert Image.open(io.BytesIO(beside.data)).format == "JPEG"
         assert abs(len(beside.data) - 1500) < 150 and beside.title == "JPEG"
 
@@ -88,7 +89,7 @@ class TestWork:
             raise Superseded
 
         with pytest.raises(Superseded):
-            desk_work.compress_classical(asked, 1500, check)
+            work.compress_classical(asked, 1500, check)
 
     def test_search_is_watched_and_stops(self, asked):
         points, pictures = [], []
@@ -98,13 +99,13 @@ class TestWork:
             if point.step == 3:
                 raise StopIteration
 
-        found = desk_work.compress(replace(asked, search_steps=50), report, pictures.append)
+        found = work.compress(replace(asked, search_steps=50), report, pictures.append)
         assert [point.step for point in points] == [0, 1, 2, 3]
         assert pictures[0].shape == (1, 3, 80, 96) and found.image.size == (96, 80)
 
     def test_last_picture_of_a_search_is_that_of_the_file(self, asked):
         pictures, asked = [], replace(asked, model="vaegan-4", search_steps=20)
-        found = desk_work.compress(asked, show=pictures.append)
+        found = work.compress(asked, show=pictures.append)
         assert len(pictures) > 1
         assert (to_tensor(found.image) - pictures[-1]).abs().max() < 1.5 / 255
 
@@ -112,8 +113,8 @@ class TestWork:
     @pytest.mark.parametrize("model", ["", "vaegan-4"])
     def test_bits_map_adds_up_to_the_estimate_of_the_file(self, asked, mode, model):
         asked = replace(asked, image=picture(99, 70, mode), model=model or asked.model)
-        data = desk_work.compress(asked).data
-        bits = desk_work.bits_map(data, asked.model)
+        data = work.compress(asked).data
+        bits = work.bits_map(data, asked.model)
         info = codec.info(data) if not model else None
         stride = 4 if model else 16
         assert bits.shape == pytest.approx((70 / stride, 99 / stride), abs=1)
@@ -125,18 +126,18 @@ class TestWork:
         pixels = np.full((64, 128, 3), 128, np.uint8)
         pixels[:, 64:] = np.random.default_rng(1).integers(0, 255, (64, 64, 3))
         asked = replace(asked, image=Image.fromarray(pixels), model="vaegan-4")
-        bits = desk_work.bits_map(desk_work.compress(asked).data, asked.model)
+        bits = work.bits_map(work.compress(asked).data, asked.model)
         assert bits[:, 20:].mean() > 1.5 * bits[:, :12].mean()
 
     def test_large_picture_is_reduced_and_alpha_explained(self):
-        image, note = desk_work.open_picture("a.png", 0.01, png(picture(400, 100, "RGBA")))
+        image, note = work.open_picture("a.png", 0.01, png(picture(400, 100, "RGBA")))
         assert image.size == (200, 50) and "reduced from 400 × 100" in note and "transparency" in note
-        image, note = desk_work.open_picture("a.png", 1, png(picture()))
+        image, note = work.open_picture("a.png", 1, png(picture()))
         assert image.size == (96, 80) and note == ""
 
     def test_bad_file_is_named(self):
         with pytest.raises(ImageError, match="letter.txt is not a picture"):
-            desk_work.open_picture("letter.txt", 1, b"Dear")
+            work.open_picture("letter.txt", 1, b"Dear")
 
 
 class TestWorker:
@@ -160,14 +161,14 @@ class TestWorker:
 
 class TestView:
     def test_zoom_stays_inside(self):
-        assert desk_view.zoom_box((100, 60), 1, 1, 40) == (60, 30, 100, 60)
-        assert desk_view.zoom_box((10, 5), 0.5, 0.5, 400) == (0, 0, 10, 5)
+        assert view.zoom_box((100, 60), 1, 1, 40) == (60, 30, 100, 60)
+        assert view.zoom_box((10, 5), 0.5, 0.5, 400) == (0, 0, 10, 5)
 
     def test_error_picture_is_dark_where_pictures_agree(self, asked):
         pixels = to_array(asked.image).copy()
         pixels[:, 50:] ^= 64
-        outcome = desk_work.Outcome("x<y", b"", Image.fromarray(pixels), None, 0, 0)
-        shown, caption = desk_view.error_picture(outcome, asked.image)
+        outcome = work.Outcome("x<y", b"", Image.fromarray(pixels), None, 0, 0)
+        shown, caption = view.error_picture(outcome, asked.image)
         brightness = to_array(shown).mean(2)
         assert brightness[:, :50].max() < 5 < 200 < brightness[:, 50:].min() and "x&lt;y" in caption
 
@@ -175,24 +176,24 @@ class TestView:
     def test_bits_picture_covers_the_picture(self, size):
         bits = np.arange(-(-size[1] // 16) * -(-size[0] // 16), dtype=np.float32)
         bits = bits.reshape(-(-size[1] // 16), -1)
-        shown, caption = desk_view.bits_picture(bits, Image.new("RGB", size))
+        shown, caption = view.bits_picture(bits, Image.new("RGB", size))
         assert shown.size == size and "bits in" in caption
 
     def test_table_of_a_tiny_picture_has_dashes_for_undefined_metrics(self, asked):
-        outcome = desk_work.compress(replace(asked, image=picture(3, 2)))
-        table = desk_view.table(picture(3, 2), [outcome])
+        outcome = work.compress(replace(asked, image=picture(3, 2)))
+        table = view.table(picture(3, 2), [outcome])
         assert "nan" not in table and table.count("–") == 2
 
     def test_downloads_hold_both_files(self, asked):
-        outcome = desk_work.compress(asked)
-        html = desk_view.downloads('a"b', outcome)
+        outcome = work.compress(asked)
+        html = view.downloads('a"b', outcome)
         assert html.count("data:") == 2 and 'download="a&quot;b.vgic"' in html and "http" not in html
 
     def test_search_figure_has_three_curves(self):
-        figure = desk_view.search_figure([TracePoint(k, k, 30 + k, 900 - k, 5 - k) for k in range(4)], 100)
+        figure = view.search_figure([TracePoint(k, k, 30 + k, 900 - k, 5 - k) for k in range(4)], 100)
         titles = [ax.get_title(loc="left") for ax in figure.axes]
         assert len(titles) == 3 and "PSNR (dB)" in titles
-        assert Image.open(io.BytesIO(desk_view.png_of(figure))).getpixel((0, 0))[:3] == (255, 255, 255)
+        assert Image.open(io.BytesIO(view.png_of(figure))).getpixel((0, 0))[:3] == (255, 255, 255)
 
 
 @pytest.mark.slow
@@ -256,7 +257,7 @@ class TestDesk:
         assert "letter.txt is not a picture" in desk.message.value
 
     def test_unexpected_error_is_a_message_too(self, desk, monkeypatch):
-        monkeypatch.setattr(desk_work, "compress", lambda *_: torch.zeros(2).view(3))
+        monkeypatch.setattr(work, "compress", lambda *_: torch.zeros(2).view(3))
         desk.update()
         desk.wait(PATIENCE_S)
         assert "RuntimeError" in desk.message.value

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vgic_lib import data, downloads, sources
+from vgic_lib.datasets import downloads, sources
+from vgic_lib.datasets.photographs import prepare
 from vgic_lib.errors import DataError, StorageError
 
 CONTENT = np.random.default_rng(0).bytes(2**20)
@@ -126,7 +127,7 @@ def test_killed_process_leaves_a_part_that_is_continued(server, tmp_path):
     server.cuts, server.stall_s = [700_000], 60.0
     code = f"""
 from pathlib import Path
-from vgic_lib import downloads
+from vgic_lib.datasets import downloads
 downloads.CHUNK = 2**14
 downloads.fetch("{server.url}/x.bin", "{SHA256}", Path(r"{tmp_path / "x.bin"}"))
 """
@@ -267,10 +268,10 @@ def test_archived_data_set(server, home, monkeypatch, dataset, url):
     members = {f"Photos/{index}.png": png(index) for index in range(10)}
     server.files[url.rsplit("/", 1)[1]] = archive(members | {"__MACOSX/Photos/._1.png": "of a file manager"})
     server.cuts = [50_000]
-    found = data.prepare(dataset)
+    found = prepare(dataset)
     assert [p.split for p in found.photographs].count("train") == 8 and not found.skipped
     asked = len(server.asked)
-    assert asked == 2 and data.prepare(dataset) == found and len(server.asked) == asked
+    assert asked == 2 and prepare(dataset) == found and len(server.asked) == asked
 
 
 def test_kodak(server, home, monkeypatch):
@@ -282,6 +283,6 @@ def test_kodak(server, home, monkeypatch):
     folder.mkdir(parents=True)
     (folder / "kodim01.png").write_bytes(files["kodim01.png"])  # put there by hand
     server.files = {name: content for name, content in files.items() if name != "kodim01.png"}
-    found = data.prepare("kodak")
+    found = prepare("kodak")
     assert [p.name for p in found.photographs] == [f"kodim{index:02}" for index in range(1, 25)]
     assert {p.split for p in found.photographs} == {"test"}

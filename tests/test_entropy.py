@@ -6,7 +6,14 @@ import pytest
 import torch
 from samples import assert_near, smooth_symbols
 
-from vgic_lib.entropy import CATEGORIES, LARGEST, TOTAL, InterlacedPrior, passes, residual_tables
+from vgic_lib.bitstream.interlaced_prior import (
+    CATEGORIES,
+    LARGEST,
+    TOTAL,
+    InterlacedPrior,
+    passes,
+    residual_tables,
+)
 from vgic_lib.errors import BitstreamError
 
 SIZES = [(1, 1), (1, 2), (2, 1), (1, 40), (40, 1), (3, 3), (8, 16), (16, 16), (17, 33), (31, 5), (54, 44)]

@@ -17,8 +17,8 @@ from conftest import PROJECT
 from symbols import digest
 from tiny_hyperprior import tiny_model
 
-from vgic_lib.fixed_point import GRID, ExactNetworks
-from vgic_lib.hyperprior_model import QualitySetting
+from vgic_lib.bitstream.fixed_point import GRID, ExactNetworks
+from vgic_lib.models.hyperprior import QualitySetting
 from vgic_lib.networks.context import Conv
 
 SIZE = 330, 500  # no multiple of anything

@@ -9,10 +9,12 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from vgic_lib import figures, rate_distortion, rate_figures, side_by_side
-from vgic_lib.data import Photograph
+from vgic_lib import figures
+from vgic_lib.datasets.photographs import Photograph
 from vgic_lib.errors import ParameterError
-from vgic_lib.results import original_path, reconstruction_path
+from vgic_lib.evaluation import rate_distortion
+from vgic_lib.evaluation.results import original_path, reconstruction_path
+from vgic_lib.reporting import rate_curves, reconstructions
 
 
 def texts(figure: Figure) -> list[str]:
@@ -55,7 +57,7 @@ def test_saved_figures_are_opaque_reproducible_and_carry_their_rows(
     points: pd.DataFrame, tmp_path: Path
 ) -> None:
     for name in ("one", "two"):
-        path = figures.save_figure(rate_figures.rate_distortion(points), tmp_path / name / "rd", points)
+        path = figures.save_figure(rate_curves.rate_distortion(points), tmp_path / name / "rd", points)
         assert path == tmp_path / name / "rd.png"
     for suffix in (".png", ".pdf", ".csv"):
         first, second = ((tmp_path / name / f"rd{suffix}").read_bytes() for name in ("one", "two"))
@@ -68,7 +70,7 @@ def test_saved_figures_are_opaque_reproducible_and_carry_their_rows(
 
 
 def test_rate_distortion_shows_every_curve_and_names_the_channels(points: pd.DataFrame) -> None:
-    figure = rate_figures.rate_distortion(points)
+    figure = rate_curves.rate_distortion(points)
     words = texts(figure)
     assert {"JPEG", "VGIC", "VAE-GAN, 4 bits", "n=2", "n=8", "n=16", "PSNR (dB)", "SSIM"} <= set(words)
     assert "n=0" not in words
@@ -79,20 +81,18 @@ def test_rate_distortion_shows_every_curve_and_names_the_channels(points: pd.Dat
 
 
 def test_perceptual_metrics_have_a_panel_each(points: pd.DataFrame) -> None:
-    figure = rate_figures.perceptual(
-        points.assign(ssimulacra2=points["psnr_db"], st_lpips=-points["psnr_db"])
-    )
+    figure = rate_curves.perceptual(points.assign(ssimulacra2=points["psnr_db"], st_lpips=-points["psnr_db"]))
     assert len(figure.axes) == 3
     assert {"SSIMULACRA2", "MS-SSIM (dB)", "ST-LPIPS (lower is better)", "VGIC"} <= set(texts(figure))
 
 
 def test_small_pictures_have_no_panel_of_ms_ssim(points: pd.DataFrame) -> None:
-    assert len(rate_figures.rate_distortion(points.assign(ms_ssim=np.nan)).axes) == 2
+    assert len(rate_curves.rate_distortion(points.assign(ms_ssim=np.nan)).axes) == 2
 
 
 def test_published_curves_are_dashed_and_labelled(points: pd.DataFrame) -> None:
     published = rate_distortion.published_points()
-    over_rate, _, relative = rate_figures.among_published(points, published).axes
+    over_rate, _, relative = rate_curves.among_published(points, published).axes
     looks = {line.get_label(): line.get_linestyle() for line in over_rate.lines}
     assert set(looks) == {*points["curve"], *published["curve"]}
     assert all((name in set(points["curve"])) or look != "-" for name, look in looks.items())
@@ -103,12 +103,12 @@ def test_published_curves_are_dashed_and_labelled(points: pd.DataFrame) -> None:
 
 
 def test_notebooks_show_figures_without_pyplot(points: pd.DataFrame) -> None:
-    png, size = rate_figures.rate_distortion(points)._repr_png_()
+    png, size = rate_curves.rate_distortion(points)._repr_png_()
     assert png.startswith(b"\x89PNG") and size == {"width": 1430}
 
 
 def test_rate_distortion_of_classical_codecs_alone(points: pd.DataFrame) -> None:
-    figure = rate_figures.rate_distortion(points[points["kind"] == "classical"])
+    figure = rate_curves.rate_distortion(points[points["kind"] == "classical"])
     assert [len(ax.lines) for ax in figure.axes] == [1, 1, 1]
 
 
@@ -183,7 +183,7 @@ def test_reconstructions_show_what_is_on_disk(tmp_path: Path) -> None:
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
-    figure = side_by_side.reconstructions(shown, tmp_path)
+    figure = reconstructions.reconstructions(shown, tmp_path)
     words = " ".join(texts(figure)).replace("\N{NARROW NO-BREAK SPACE}", "")
     for word in (
         "8 channels",
@@ -201,10 +201,10 @@ def test_reconstructions_show_what_is_on_disk(tmp_path: Path) -> None:
 def test_the_picture_that_was_kept_is_chosen(tmp_path):
     rows = pd.DataFrame([("a", "files/a.0/x.vgic"), ("b", "files/b.1/x.vgic")], columns=["image", "file"])
     with pytest.raises(ParameterError, match="notebook 04"):
-        side_by_side.choose_picture(rows, tmp_path)
+        reconstructions.choose_picture(rows, tmp_path)
     path = reconstruction_path("files/b.1/x.vgic", tmp_path)
     path.parent.mkdir(parents=True)
     path.touch()
-    assert side_by_side.choose_picture(rows, tmp_path) == "b"
+    assert reconstructions.choose_picture(rows, tmp_path) == "b"
     with pytest.raises(ParameterError, match="of a are kept"):
-        side_by_side.choose_picture(rows, tmp_path, "a")
+        reconstructions.choose_picture(rows, tmp_path, "a")

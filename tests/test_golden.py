@@ -14,10 +14,12 @@ from PIL import Image
 from symbols import digest
 from tiny_hyperprior import tiny_model
 
-from vgic_lib import bitstream, codec, model_store
-from vgic_lib.hyperprior_model import LARGEST_CODE, QualitySetting
-from vgic_lib.latent_model import Setting
-from vgic_lib.model_store import load_model
+from vgic_lib import codec
+from vgic_lib.bitstream import container
+from vgic_lib.models import store
+from vgic_lib.models.hyperprior import LARGEST_CODE, QualitySetting
+from vgic_lib.models.store import load_model
+from vgic_lib.models.vaegan import Setting
 
 FOLDER = PROJECT / "tests" / "golden"
 CASES = {
@@ -50,21 +52,21 @@ def tiny():
 @pytest.fixture(scope="module", autouse=True)
 def installed(tiny):
     """The tiny hyperprior is found by its id, as shipped weights are."""
-    find_model = model_store.find_model
+    find_model = store.find_model
 
     def find(model_id):
         return tiny if model_id == tiny.model_id else find_model(model_id)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model_store, "find_model", find)
+        patch.setattr(store, "find_model", find)
         yield
 
 
 def symbols_digest(data):
-    header, sections = bitstream.unpack(data)
-    model = model_store.find_model(header.model_id.to_bytes(4))
+    header, sections = container.unpack(data)
+    model = store.find_model(header.model_id.to_bytes(4))
     setting = model.from_code(header.setting)
-    sections = sections[: len(sections) - (bitstream.Layout.ALPHA in header.layout)]
+    sections = sections[: len(sections) - (container.Layout.ALPHA in header.layout)]
     return digest(model.decode(sections, setting, (header.height, header.width)))
 
 

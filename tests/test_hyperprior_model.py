@@ -7,8 +7,7 @@ import torch
 from samples import smooth_crops
 from tiny_hyperprior import tiny_model, tiny_network
 
-from vgic_lib.errors import BitstreamError, ModelError, ParameterError, VgicError
-from vgic_lib.fixed_point import (
+from vgic_lib.bitstream.fixed_point import (
     GRID,
     LARGEST_RESIDUAL,
     ExactNetworks,
@@ -16,9 +15,10 @@ from vgic_lib.fixed_point import (
     mirrored,
     scale_frequencies,
 )
-from vgic_lib.hyperprior_model import LARGEST_CODE, QualitySetting
+from vgic_lib.errors import BitstreamError, ModelError, ParameterError, VgicError
+from vgic_lib.models.hyperprior import LARGEST_CODE, QualitySetting
 from vgic_lib.networks.context import Conv, CrossConv
-from vgic_lib.networks.residuals import LARGEST_SCALE, SCALES, SMALLEST_SCALE, residual_bits
+from vgic_lib.networks.logistic import LARGEST_SCALE, SCALES, SMALLEST_SCALE, residual_bits
 
 SIZES = [(1, 1), (16, 16), (17, 33), (5, 200), (250, 130)]  # height, width
 CODES = (0, 301, 448, LARGEST_CODE)

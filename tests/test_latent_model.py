@@ -5,9 +5,9 @@ import pytest
 import torch
 from samples import assert_near, linear_model, smooth_crops
 
-from vgic_lib import latent_model
 from vgic_lib.errors import BitstreamError, ParameterError
-from vgic_lib.latent_model import Setting, VaeGan
+from vgic_lib.models import vaegan
+from vgic_lib.models.vaegan import Setting, VaeGan
 
 SIZES = [(1, 1), (1, 40), (3, 5), (13, 14), (14, 14), (15, 17), (33, 18)]
 
@@ -73,7 +73,7 @@ def test_tiles_join_without_a_seam(random_model, monkeypatch, tile, size):
     x, setting = picture(*size).double(), Setting(4, 8)
     latents = random_model.analysis(x, setting)
     x_hat = random_model.synthesis(latents, setting, size)
-    monkeypatch.setattr(latent_model, "TILE", tile)
+    monkeypatch.setattr(vaegan, "TILE", tile)
     assert_near(random_model.analysis(x, setting)[0], latents[0], atol=1e-9)
     tiled = random_model.synthesis(latents, setting, size)
     assert_near(tiled, x_hat, atol=1e-9)
@@ -86,15 +86,15 @@ def test_the_halo_is_what_hides_the_seams(random_model, monkeypatch):
     latents = random_model.analysis(x, setting)
     x_hat = random_model.synthesis(latents, setting, (14, 154))
     for name, value in (("TILE", 4), ("ENCODER_HALO", 2), ("GENERATOR_HALO", 2)):
-        monkeypatch.setattr(latent_model, name, value)
+        monkeypatch.setattr(vaegan, name, value)
     assert (random_model.analysis(x, setting)[0] - latents[0]).abs().max() > 1e-6
     assert (random_model.synthesis(latents, setting, (14, 154)) - x_hat).abs().max() > 1e-6
 
 
 def test_gradients_pass_through_tiles(random_model, monkeypatch):
     setting, gradients = Setting(4, 8), []
-    for tile in (latent_model.TILE, 4):
-        monkeypatch.setattr(latent_model, "TILE", tile)
+    for tile in (vaegan.TILE, 4):
+        monkeypatch.setattr(vaegan, "TILE", tile)
         k = torch.full((1, 4, 3, 26), 100.0, dtype=torch.double, requires_grad=True)
         random_model.synthesis((k,), setting, (14, 106)).square().sum().backward()
         gradients.append(k.grad)

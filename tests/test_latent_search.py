@@ -9,8 +9,8 @@ from samples import assert_near, fitted_model, smooth_crops, smooth_symbols
 from tiny_hyperprior import tiny_model
 
 from vgic_lib.errors import ParameterError
-from vgic_lib.latent_model import Setting
-from vgic_lib.latent_search import RELAXATIONS, SearchConfig, objective_bpp, objective_db, search
+from vgic_lib.models.vaegan import Setting
+from vgic_lib.search.latent_search import RELAXATIONS, SearchConfig, objective_bpp, objective_db, search
 
 SETTING = Setting(2, 4)
 

@@ -12,9 +12,8 @@ from tiny_hyperprior import tiny_model, tiny_network
 
 from vgic_lib import paths
 from vgic_lib.errors import ModelError
-from vgic_lib.hyperprior_model import QualitySetting
-from vgic_lib.latent_model import Setting
-from vgic_lib.model_store import (
+from vgic_lib.models.hyperprior import QualitySetting
+from vgic_lib.models.store import (
     HYPERPRIOR_FORMAT,
     VAEGAN_FORMAT,
     as_stored,
@@ -23,6 +22,7 @@ from vgic_lib.model_store import (
     load_model,
     save_model,
 )
+from vgic_lib.models.vaegan import Setting
 from vgic_lib.networks.vaegan import Generator
 
 

@@ -15,8 +15,8 @@ import pytest
 from conftest import PROJECT
 from papermill import inspect_notebook
 
-from vgic_lib import profiles
-from vgic_lib.manifest import read_manifest
+from vgic_lib.workbook import profiles
+from vgic_lib.workbook.manifest import read_manifest
 
 WORKBOOK = ["01_data_preparation", "02_training", "03_latent_search", "04_compression", "05_analysis"]
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))

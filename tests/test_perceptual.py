@@ -8,9 +8,10 @@ import pytest
 import skimage
 from PIL import Image
 
-from vgic_lib import comparison, perceptual
 from vgic_lib.errors import ParameterError
-from vgic_lib.results import Context, make_picture
+from vgic_lib.evaluation import bench as comparison
+from vgic_lib.evaluation.results import Context, make_picture
+from vgic_lib.metrics import perceptual
 
 
 def pixels(width=768, height=512):

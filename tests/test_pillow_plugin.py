@@ -12,7 +12,8 @@ from fakes import FakeModel, install
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 import vgic_lib.pillow_plugin  # noqa: F401 - registers itself
-from vgic_lib import bitstream, codec
+from vgic_lib import codec
+from vgic_lib.bitstream import container
 from vgic_lib.errors import BitstreamError
 
 MODES = ("RGB", "L", "LA", "RGBA")
@@ -69,17 +70,17 @@ def test_any_size_in_memory(size):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_opening_reads_the_header_alone(mode, undecodable):
-    start = saved(picture(mode))[: bitstream.LONGEST_HEADER]
+    start = saved(picture(mode))[: container.LONGEST_HEADER]
     image = Image.open(io.BytesIO(start))
     assert (image.mode, image.size) == (mode, SIZE)
 
 
 def test_opening_needs_no_networks():
     """A new process that opens a file does not even import torch."""
-    header = bitstream.Header(model_id=1, setting=2, width=640, height=480)
+    header = container.Header(model_id=1, setting=2, width=640, height=480)
     program = (
         "import io, sys, vgic_lib.pillow_plugin; from PIL import Image;"
-        f"print(Image.open(io.BytesIO({bitstream.pack(header, [b''])!r})).size, 'torch' in sys.modules)"
+        f"print(Image.open(io.BytesIO({container.pack(header, [b''])!r})).size, 'torch' in sys.modules)"
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "(640, 480) False"
@@ -154,7 +155,7 @@ def test_an_altered_byte_is_an_error_of_the_usual_kind(place):
 
 def test_a_newer_version_is_named_in_a_warning():
     data = bytearray(saved(picture()))
-    data[len(bitstream.MAGIC)] = 200
+    data[len(container.MAGIC)] = 200
     with pytest.warns(UserWarning, match="version 200"), pytest.raises(UnidentifiedImageError):
         Image.open(io.BytesIO(data))
 
@@ -178,9 +179,9 @@ def test_another_picture_in_the_place_of_an_open_one():
 
 
 def test_a_size_above_pillows_own_limit_does_not_open(monkeypatch):
-    header, sections = bitstream.unpack(saved(picture()))
-    forged = bitstream.Header(header.model_id, header.setting, 65535, 1024)
-    data = bitstream.pack(forged, sections)
+    header, sections = container.unpack(saved(picture()))
+    forged = container.Header(header.model_id, header.setting, 65535, 1024)
+    data = container.pack(forged, sections)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10**6)
     with pytest.raises(Image.DecompressionBombError):
         Image.open(io.BytesIO(data))
@@ -205,7 +206,7 @@ def test_a_failed_save_leaves_no_new_file(tmp_path):
 
 
 def test_the_longest_header_is_read_from_its_bytes_alone():
-    data = bitstream.pack(bitstream.Header(1, 2, 65535, 1024), [b"section"])
-    assert bitstream.read_header(data[: bitstream.LONGEST_HEADER]) == bitstream.unpack(data)[0]
+    data = container.pack(container.Header(1, 2, 65535, 1024), [b"section"])
+    assert container.read_header(data[: container.LONGEST_HEADER]) == container.unpack(data)[0]
     with pytest.raises(BitstreamError, match="height"):
-        bitstream.read_header(data[:16])
+        container.read_header(data[:16])

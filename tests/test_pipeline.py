@@ -14,9 +14,10 @@ import nbformat
 import pytest
 from conftest import PROJECT
 
-from vgic_lib import paths, pipeline, profiles
+from vgic_lib import paths
 from vgic_lib.errors import ParameterError, StorageError, VgicError
-from vgic_lib.manifest import read_manifest
+from vgic_lib.workbook import pipeline, profiles
+from vgic_lib.workbook.manifest import read_manifest
 
 PARAMETERS = 'run: str = "default"  # name of the run\nsteps: int = 3  # how often\n'
 HEAD = "from vgic_lib import files, paths\n"
@@ -285,7 +286,7 @@ def alive(pid):
 def test_killed_run_goes_on_where_it_stopped(home, counting):
     write_notebook(home, "02_wait", WAIT)
     write_profile(home, "01_count", "02_wait")
-    program = "from vgic_lib import pipeline; pipeline.run('tiny')"
+    program = "from vgic_lib.workbook import pipeline; pipeline.run('tiny')"
     process = subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT, stdout=subprocess.DEVNULL)
     kernel = int(wait_for(home / "kernel.pid"))
     process.send_signal(signal.SIGKILL)

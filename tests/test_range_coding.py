@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vgic_lib.bitstream.range_coding import Decoder, Encoder, Tables
 from vgic_lib.errors import BitstreamError
-from vgic_lib.range_coding import Decoder, Encoder, Tables
 
 
 def round_trip(tables: Tables, calls: list[tuple[np.ndarray, np.ndarray]]) -> bytes:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import pytest
 from fakes import FakeModel
 
+from vgic_lib.codec.rate_control import ladder, meet_bytes, meet_psnr
 from vgic_lib.errors import ParameterError
-from vgic_lib.latent_model import VaeGan
-from vgic_lib.rate_control import ladder, meet_bytes, meet_psnr
+from vgic_lib.models.vaegan import VaeGan
 
 
 class Rung(NamedTuple):

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vgic_lib import rate_distortion, results
-from vgic_lib.rate_distortion import bd_rate
+from vgic_lib.evaluation import rate_distortion, results
+from vgic_lib.evaluation.rate_distortion import bd_rate
 
 RATES = np.array([0.25, 0.5, 1.0, 2.0])
 ANCHOR = pd.DataFrame({"bpp": RATES, "psnr_db": [27.0, 30.0, 33.0, 36.0]})

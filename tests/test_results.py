@@ -14,9 +14,13 @@ from PIL import Image
 from skimage import data as photographs
 from tiny_hyperprior import tiny_model
 
-from vgic_lib import codec, comparison, metrics, rate_distortion, results, tables, typeset
+from vgic_lib import codec
 from vgic_lib.errors import DataError, ParameterError
+from vgic_lib.evaluation import bench as comparison
+from vgic_lib.evaluation import rate_distortion, results
 from vgic_lib.images import to_array
+from vgic_lib.metrics import distortion
+from vgic_lib.reporting import results_table, typeset
 
 
 @pytest.fixture
@@ -64,7 +68,7 @@ def test_a_row_says_what_is_in_the_file(
     assert row.nominal_cr == pytest.approx(3 * 150 * 130 / (3 * 38 * 33))
     assert 0 < row.bits_estimated < math.inf
     decoded = to_array(point.decode(data))
-    assert row.psnr_db == metrics.psnr_db(to_array(picture.image), decoded)
+    assert row.psnr_db == distortion.psnr_db(to_array(picture.image), decoded)
     assert row.encode_s > 0 and row.decode_s > 0
     assert (row.run, row.seed, row.commit, row.device) == ("test", 3, "abc1234", "cpu")
 
@@ -75,7 +79,7 @@ def test_classical_rows_take_the_same_path(picture: results.Picture, context: re
     assert {row.codec for row in rows} == {"jpeg", "webp"}
     for row in rows:
         with Image.open(context.folder / row.file) as decoded:
-            assert row.psnr_db == metrics.psnr_db(to_array(picture.image), to_array(decoded))
+            assert row.psnr_db == distortion.psnr_db(to_array(picture.image), to_array(decoded))
         assert math.isnan(row.nominal_cr) and math.isnan(row.bits_estimated)
 
 
@@ -180,7 +184,7 @@ def test_reconstructions_are_kept_as_decoded(
     comparison.keep_reconstructions(rows, context.folder)
     for row in rows:
         with Image.open(results.reconstruction_path(row.file, context.folder)) as kept:
-            assert metrics.psnr_db(to_array(picture.image), to_array(kept)) == row.psnr_db
+            assert distortion.psnr_db(to_array(picture.image), to_array(kept)) == row.psnr_db
 
 
 def test_wrong_parameters_are_one_liners(model: FakeModel) -> None:
@@ -214,7 +218,7 @@ def test_rows_of_the_codec_name_quality_code_and_steps(
     for row in rows:
         assert (row.num_channels, row.bits, row.codec) == (0, 0, model.name)
         data = (context.folder / row.file).read_bytes()
-        assert row.psnr_db == metrics.psnr_db(to_array(picture.image), to_array(codec.decompress(data)))
+        assert row.psnr_db == distortion.psnr_db(to_array(picture.image), to_array(codec.decompress(data)))
         assert 0.9 < 8 * row.bytes / (row.bits_estimated + 8 * 24) < 1.1
 
 
@@ -268,7 +272,7 @@ def rows(make_row: Callable[..., results.Row]) -> pd.DataFrame:
 
 
 def test_results_table_by_channel_count(rows: pd.DataFrame) -> None:
-    table = tables.results_table(rows)
+    table = results_table.results_table(rows)
     assert table["channels"].tolist() == ["8"] * 4 + ["2"] * 4
     assert table["method"].tolist()[:4] == [
         "2020, as published", "2020, on RGB", "VAE-GAN, 6 bits", "VAE-GAN, 6 bits, 20 search steps",
@@ -284,9 +288,14 @@ def test_results_table_by_channel_count(rows: pd.DataFrame) -> None:
 
 
 def test_table_files(rows: pd.DataFrame, tmp_path: Path) -> None:
-    table = tables.results_table(rows)
+    table = results_table.results_table(rows)
     written = typeset.write_table(
-        table, tmp_path / "t", tables.results_columns(table), "50% & more", "Notes_1.", group="channels"
+        table,
+        tmp_path / "t",
+        results_table.results_columns(table),
+        "50% & more",
+        "Notes_1.",
+        group="channels",
     )
     lines = (tmp_path / "t.md").read_text().splitlines()
     assert written._repr_markdown_() == (tmp_path / "t.md").read_text()
@@ -334,21 +343,21 @@ def codec_rows(rows: pd.DataFrame, make_row: Callable[..., results.Row]) -> pd.D
 
 
 def test_results_of_the_codec_come_first_by_quality(codec_rows: pd.DataFrame) -> None:
-    table = tables.results_table(codec_rows)
+    table = results_table.results_table(codec_rows)
     assert table["channels"].tolist() == [""] * 9 + ["8"] * 4 + ["2"] * 4
     assert table["method"].tolist()[:3] == [
         "VGIC, quality 1", "VGIC, quality 25", "VGIC, quality 25, 300 search steps",
     ]  # fmt: skip
-    assert {"channels", "nominal_cr"} <= {column.name for column in tables.results_columns(table)}
-    assert "2020" in tables.results_notes(table)
+    assert {"channels", "nominal_cr"} <= {column.name for column in results_table.results_columns(table)}
+    assert "2020" in results_table.results_notes(table)
 
 
 def test_results_of_the_codec_alone_need_no_column_of_channels(codec_rows: pd.DataFrame) -> None:
     of_codec = codec_rows["codec"].eq("hyperprior") | codec_rows["matched_to"].str.startswith("hyperprior")
-    table = tables.results_table(codec_rows[of_codec])
-    names = [column.name for column in tables.results_columns(table)]
+    table = results_table.results_table(codec_rows[of_codec])
+    names = [column.name for column in results_table.results_columns(table)]
     assert names[0] == "method" and {"encode_s", "decode_s", "psnr_db_jpeg"} <= set(names)
-    assert not {"channels", "nominal_cr"} & set(names) and "2020" not in tables.results_notes(table)
+    assert not {"channels", "nominal_cr"} & set(names) and "2020" not in results_table.results_notes(table)
 
 
 def test_files_of_a_real_ratio_stand_beside_2020_and_on_no_curve(
@@ -359,29 +368,28 @@ def test_files_of_a_real_ratio_stand_beside_2020_and_on_no_curve(
     beside = {"setting": "q7", "matched_to": "hyperprior/r24.49-s100", "bytes": 90, "psnr_db": 28.0}
     made += [make_row(image=image, **beside) for image in "ab"]
     rows = pd.concat([codec_rows, results.to_frame(made)], ignore_index=True)
-    table = tables.results_table(rows)
+    table = results_table.results_table(rows)
     line = table[table["method"] == "VGIC at that real CR, 100 search steps"].iloc[0]
     assert line["channels"] == "2" and (line["psnr_db"], line["psnr_db_jpeg"]) == (30, 28)
-    assert tables.results_table(codec_rows)["method"].tolist() == [
+    assert results_table.results_table(codec_rows)["method"].tolist() == [
         method for method in table["method"] if "real CR" not in method
     ]
     assert len(rate_distortion.curves(rows)) == len(rate_distortion.curves(codec_rows))
-    assert (
-        tables.showcase(rows, "a")["setting"].tolist() == tables.showcase(codec_rows, "a")["setting"].tolist()
-    )
+    shown, of_codec = (results_table.showcase(kept, "a")["setting"].tolist() for kept in (rows, codec_rows))
+    assert shown == of_codec
 
 
 def test_showcase_of_the_codec_takes_the_lower_searched_qualities(codec_rows: pd.DataFrame) -> None:
-    shown = tables.showcase(codec_rows, "a")
+    shown = results_table.showcase(codec_rows, "a")
     assert shown["quality"].tolist()[:3] == [25, 50, 75] and set(shown["search_steps"][:3]) == {300}
     assert shown["matched_to"].tolist()[3:] == [f"hyperprior/q{quality}-s300" for quality in (25, 50, 75)]
 
 
 def test_showcase_takes_the_longest_search_of_the_nearest_depth(rows: pd.DataFrame) -> None:
-    shown = tables.showcase(rows, "b", bits=5)
+    shown = results_table.showcase(rows, "b", bits=5)
     assert shown["image"].unique().tolist() == ["b"]
     assert shown["codec"].tolist() == ["vaegan-8", "vaegan-2", "jpeg", "jpeg"]
     assert shown["search_steps"].tolist()[:2] == [20, 20]
     assert shown["matched_to"].tolist()[2:] == ["vaegan-2/b6-s20", "vaegan-8/b6-s20"]
     with pytest.raises(ParameterError, match="'c' was not compressed"):
-        tables.showcase(rows, "c")
+        results_table.showcase(rows, "c")

@@ -8,11 +8,11 @@ from PIL import Image
 from samples import smooth_pictures
 from tiny_hyperprior import tiny_model
 
-from vgic_lib import search_runs
-from vgic_lib.comparison import operating_points
 from vgic_lib.errors import ParameterError
-from vgic_lib.latent_model import VaeGan
-from vgic_lib.results import make_picture
+from vgic_lib.evaluation import search_methods
+from vgic_lib.evaluation.bench import operating_points
+from vgic_lib.evaluation.results import make_picture
+from vgic_lib.models.vaegan import VaeGan
 
 METHODS = ["straight-through", "from-noise"]
 
@@ -32,7 +32,7 @@ def pictures():
 
 def run(model, pictures, path, methods=METHODS, steps=3, **options):
     points = operating_points(model, [50], [6])
-    return search_runs.run(
+    return search_methods.run(
         model, points, pictures, methods, path, steps=steps, doubling_gain_db=3.0, **options
     )
 
@@ -48,8 +48,8 @@ def test_what_is_finished_is_not_searched_again(model, pictures, tmp_path, monke
     path = tmp_path / "traces.csv"
     first = run(model, pictures[:1], path)
     searched = []
-    search = search_runs.search
-    monkeypatch.setattr(search_runs, "search", lambda *words: searched.append(words) or search(*words))
+    search = search_methods.search
+    monkeypatch.setattr(search_methods, "search", lambda *words: searched.append(words) or search(*words))
     both = run(model, pictures, path)
     assert len(searched) == len(METHODS)
     pd.testing.assert_frame_equal(
@@ -86,10 +86,12 @@ def test_a_model_that_needs_its_encoder_says_so(pictures, tmp_path):
 
 def test_encoder_curves_rise():
     smooth = Image.fromarray(smooth_pictures(1, 40, 48)[0])
-    curves = search_runs.encoder_curves(tiny_model(), [make_picture(name, "test", smooth) for name in "ab"])
+    curves = search_methods.encoder_curves(
+        tiny_model(), [make_picture(name, "test", smooth) for name in "ab"]
+    )
     assert list(curves["image"].unique()) == ["a", "b"]
     one = curves[curves["image"] == "a"]
-    assert len(one) == search_runs.CURVE_POINTS
+    assert len(one) == search_methods.CURVE_POINTS
     assert one["bpp_estimated"].is_monotonic_increasing
     assert one["psnr_db"].iloc[-1] > one["psnr_db"].iloc[0]
 
@@ -113,7 +115,7 @@ def test_savings_are_measured_at_equal_psnr():
         ("a", 3, 99.0, 1.0),
     ]
     traces = pd.DataFrame(lines, columns=["image", "step", "psnr_db", "bpp_estimated"])
-    found = search_runs.savings(traces, CURVES)["saving_percent"]
+    found = search_methods.savings(traces, CURVES)["saving_percent"]
     assert found.tolist() == pytest.approx([0, 10, 50, np.nan], abs=1e-6, nan_ok=True)
 
 
@@ -124,7 +126,7 @@ def test_bd_rates_are_means_over_photographs():
     ]  # fmt: skip
     names = ["image", "method", "setting", "step", "psnr_db", "bpp_estimated", "time_s"]
     curves = pd.concat([CURVES, CURVES.assign(image="b")])
-    table = search_runs.bd_rates(pd.DataFrame(lines, columns=names), curves)
+    table = search_methods.bd_rates(pd.DataFrame(lines, columns=names), curves)
     assert table.loc["gumbel"].tolist() == pytest.approx([-15, 2], abs=0.2)
 
 
@@ -132,6 +134,6 @@ def test_gains_are_measured_against_the_encoder():
     lines = [("a", "gumbel", 0, 30.0, 2.0), ("a", "gumbel", 9, 31.0, 1.0), ("a", "from-noise", 9, 29.0, 4.0)]
     traces = pd.DataFrame(lines, columns=["image", "method", "step", "psnr_db", "bpp_estimated"])
     traces = traces.assign(setting="b6", time_s=1.0)
-    gains = search_runs.gains(traces, 3.0)
+    gains = search_methods.gains(traces, 3.0)
     assert gains.loc[("gumbel", "b6")].tolist() == [1.0, -50.0, 4.0, 1.0]
     assert gains.loc[("from-noise", "b6")].tolist() == [-1.0, 100.0, -4.0, 1.0]

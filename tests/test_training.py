@@ -15,14 +15,14 @@ from samples import assert_near, smooth_crops, smooth_pictures
 from torch import nn
 from torch.nn import functional as F
 
-from vgic_lib import losses, training, training_vaegan
-from vgic_lib.config import VaeGanConfig
 from vgic_lib.errors import ModelError, ParameterError
-from vgic_lib.losses import Networks, Optimizers, StepLosses, adversarial_step, distortion
 from vgic_lib.networks.discriminator import Discriminator
 from vgic_lib.networks.vaegan import Encoder, Generator
-from vgic_lib.training import CHECKPOINT, METRICS, Trainer, train
-from vgic_lib.training_vaegan import validate
+from vgic_lib.training import loop, losses, vaegan
+from vgic_lib.training.config import VaeGanConfig
+from vgic_lib.training.loop import CHECKPOINT, METRICS, Trainer, train
+from vgic_lib.training.losses import Networks, Optimizers, StepLosses, adversarial_step, distortion
+from vgic_lib.training.vaegan import validate
 
 NESTED = VaeGanConfig(
     num_channels=(2, 4), bits=(4, 8), initialisation="klt", distortion="psnr", adversarial_from=1.0,
@@ -133,8 +133,8 @@ def cut_at(monkeypatch, owner, name, call, error, after=False):
     [
         (losses, "distortion", 2, False),  # in the middle of a step
         (losses, "update", 3, True),  # weights updated, step not yet counted
-        (training, "write_metrics", 0, False),  # step counted, row not yet written
-        (training, "write_metrics", 1, True),
+        (loop, "write_metrics", 0, False),  # step counted, row not yet written
+        (loop, "write_metrics", 1, True),
     ],
 )
 def test_an_interrupted_run_ends_as_if_nothing_had_happened(
@@ -153,7 +153,7 @@ import os, signal, sys, torch
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_training import NESTED, pictures
-from vgic_lib.training import train
+from vgic_lib.training.loop import train
 save, calls = torch.save, []
 
 def save_half(state, path):
@@ -181,9 +181,9 @@ def test_a_run_killed_while_it_writes_a_checkpoint_goes_on_from_the_one_before(t
 @pytest.mark.parametrize("call", [3, 5])
 def test_an_adversarial_run_goes_on_bit_for_bit(tmp_path, monkeypatch, call):
     """Cut between the two updates of a step, and within one; steps 0 and 1 have one update each."""
-    monkeypatch.setattr(training_vaegan, "Encoder", SmallEncoder)
-    monkeypatch.setattr(training_vaegan, "Generator", SmallGenerator)
-    monkeypatch.setattr(training_vaegan, "Discriminator", SmallDiscriminator)
+    monkeypatch.setattr(vaegan, "Encoder", SmallEncoder)
+    monkeypatch.setattr(vaegan, "Generator", SmallGenerator)
+    monkeypatch.setattr(vaegan, "Discriminator", SmallDiscriminator)
     images = smooth_pictures(2, 220, 180)
     train(ADVERSARIAL, tmp_path / "whole", images, device="cpu")
     with monkeypatch.context() as patch:

@@ -10,15 +10,13 @@ import torch
 from samples import smooth_pictures
 from test_training import Cut, assert_same, cut_at, state_of
 
-from vgic_lib import training, training_hyperprior
-from vgic_lib.config import HyperpriorConfig
 from vgic_lib.errors import ModelError
-from vgic_lib.model_store import as_stored, load_model, save_model
+from vgic_lib.models.store import as_stored, load_model, save_model
 from vgic_lib.networks.hyperprior import Hyperprior
-from vgic_lib.throughput import flops, matmul_rate
-from vgic_lib.trained_models import make_model
-from vgic_lib.training import CHECKPOINT, Trainer, train
-from vgic_lib.training_hyperprior import (
+from vgic_lib.training import hyperprior, loop
+from vgic_lib.training.config import HyperpriorConfig
+from vgic_lib.training.export import make_model
+from vgic_lib.training.hyperprior import (
     HyperpriorTask,
     centre_crops,
     make_network,
@@ -27,6 +25,8 @@ from vgic_lib.training_hyperprior import (
     uses_bf16,
     validate,
 )
+from vgic_lib.training.loop import CHECKPOINT, Trainer, train
+from vgic_lib.training.throughput import flops, matmul_rate
 
 TINY = HyperpriorConfig(
     groups=(2, 4), context_sides=(3, 1), analysis_widths=(4, 4, 8), analysis_blocks=(1, 0, 1),
@@ -52,9 +52,9 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize(
     ("owner", "name", "call", "after"),
     [
-        (training_hyperprior, "update", 2, True),  # weights updated, step not yet counted
-        (training_hyperprior, "update", 4, False),  # in the late phase
-        (training, "write_metrics", 1, False),
+        (hyperprior, "update", 2, True),  # weights updated, step not yet counted
+        (hyperprior, "update", 4, False),  # in the late phase
+        (loop, "write_metrics", 1, False),
     ],
 )
 def test_an_interrupted_run_ends_as_if_nothing_had_happened(
@@ -208,7 +208,7 @@ def test_a_run_that_diverges_stops_before_it_is_saved(tmp_path, monkeypatch, los
 
 def test_configuration_and_network_have_the_same_defaults():
     default = HyperpriorConfig()
-    ours = {name: getattr(default, name) for name in training_hyperprior.ARCHITECTURE}
+    ours = {name: getattr(default, name) for name in hyperprior.ARCHITECTURE}
     shapes = {name: p.shape for name, p in make_network(default).named_parameters()}
     assert shapes == {name: p.shape for name, p in Hyperprior().named_parameters()}
     assert ours.keys() <= asdict(default).keys()

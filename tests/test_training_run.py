@@ -11,13 +11,14 @@ import torch
 from PIL import Image
 from samples import smooth_pictures
 
-from vgic_lib import paths, training
+from vgic_lib import paths
 from vgic_lib.codec import compress, decompress
-from vgic_lib.config import HyperpriorConfig, VaeGanConfig
-from vgic_lib.data import prepare
+from vgic_lib.datasets.photographs import prepare
 from vgic_lib.errors import DataError, ModelError
-from vgic_lib.model_store import list_models, load_model
-from vgic_lib.training_run import run_name, train_model
+from vgic_lib.models.store import list_models, load_model
+from vgic_lib.training import loop
+from vgic_lib.training.config import HyperpriorConfig, VaeGanConfig
+from vgic_lib.training.run import run_name, train_model
 
 CONFIG = VaeGanConfig(
     num_channels=(2, 4), bits=(4, 8), initialisation="klt", distortion="psnr", adversarial_from=1.0,
@@ -84,7 +85,7 @@ def test_a_run_leaves_what_it_says(weights):
 def test_the_weights_are_those_of_the_run(weights, photographs):
     """Averaged weights in float16; the card tells the validation result."""
     model = load_model(str(weights))
-    trained = training.Trainer(CONFIG, [np.zeros((14, 14, 3), np.uint8)])
+    trained = loop.Trainer(CONFIG, [np.zeros((14, 14, 3), np.uint8)])
     trained.load(weights.parent / "checkpoint.pt")
     for name, value in trained.averaged()[0].state_dict().items():
         assert torch.equal(model.encoder.state_dict()[name], value.half().float())
@@ -115,7 +116,7 @@ def test_a_finished_run_is_not_repeated(weights, photographs, monkeypatch):
     """Nor does it change: files that were made with its weights stay decodable."""
     before = files_of(weights.parent)
     with monkeypatch.context() as patch:
-        patch.setattr(training.Trainer, "train_step", lambda self: pytest.fail("trained again"))
+        patch.setattr(loop.Trainer, "train_step", lambda self: pytest.fail("trained again"))
         assert train_model(CONFIG, "run", photographs) == weights
     assert files_of(weights.parent) == before
 

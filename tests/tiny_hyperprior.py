@@ -11,11 +11,11 @@ import zlib
 import numpy as np
 import torch
 
-from vgic_lib.fixed_point import LARGEST_RESIDUAL
-from vgic_lib.hyperprior_model import HyperpriorModel
+from vgic_lib.bitstream.fixed_point import LARGEST_RESIDUAL
+from vgic_lib.models.hyperprior import HyperpriorModel
 from vgic_lib.networks.hyperprior import Hyperprior
+from vgic_lib.networks.logistic import SCALES
 from vgic_lib.networks.quality import ANCHORS
-from vgic_lib.networks.residuals import SCALES
 
 GROUPS = (3, 9, 12)
 LAMBDAS = (8e-4, 0.15)

@@ -22,20 +22,21 @@ import torch  # noqa: E402
 from symbols import digest  # noqa: E402
 from tiny_hyperprior import tiny_model  # noqa: E402
 
-from vgic_lib import bitstream, model_store  # noqa: E402
-from vgic_lib.fixed_point import LARGEST_RESIDUAL, ExactNetworks, mirrored, receiver  # noqa: E402
-from vgic_lib.hyperprior_model import HyperpriorModel  # noqa: E402
-from vgic_lib.range_coding import Decoder, Tables  # noqa: E402
+from vgic_lib.bitstream import container  # noqa: E402
+from vgic_lib.bitstream.fixed_point import LARGEST_RESIDUAL, ExactNetworks, mirrored, receiver  # noqa: E402
+from vgic_lib.bitstream.range_coding import Decoder, Tables  # noqa: E402
+from vgic_lib.models import store  # noqa: E402
+from vgic_lib.models.hyperprior import HyperpriorModel  # noqa: E402
 
 GOLDEN = PROJECT / "tests" / "golden"
 
 
 def symbols_digest(data, device="cpu"):
     """SHA-256 of the latents of a file; on an accelerator, None for a model that has no networks to check."""
-    header, sections = bitstream.unpack(data)
+    header, sections = container.unpack(data)
     model = find_model(header.model_id.to_bytes(4))
     setting, size = model.from_code(header.setting), (header.height, header.width)
-    sections = sections[: len(sections) - (bitstream.Layout.ALPHA in header.layout)]
+    sections = sections[: len(sections) - (container.Layout.ALPHA in header.layout)]
     if device == "cpu":
         return digest(model.decode(sections, setting, size))
     if not isinstance(model, HyperpriorModel):
@@ -53,7 +54,7 @@ def symbols_digest(data, device="cpu"):
 def find_model(model_id):
     """The small model that tests make, or an installed one."""
     tiny = tiny_model()
-    return tiny if model_id == tiny.model_id else model_store.find_model(model_id)
+    return tiny if model_id == tiny.model_id else store.find_model(model_id)
 
 
 def check(label, device, expected):

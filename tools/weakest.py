@@ -10,9 +10,12 @@ the same length.
 import argparse
 from pathlib import Path
 
-from vgic_lib import comparison, paths, rate_distortion, results, side_by_side, tables
+from vgic_lib import paths
+from vgic_lib.evaluation import bench as comparison
+from vgic_lib.evaluation import rate_distortion, results
 from vgic_lib.files import atomic_path
 from vgic_lib.images import read_image
+from vgic_lib.reporting import reconstructions, results_table
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 BESIDE = "avif-psnr"
@@ -36,9 +39,9 @@ def main():
         image = read_image(results.original_path(folder, name, own[0].image_id))
         picture = results.Picture(name, own[0].split, image, own[0].image_id)
         together = own + bench.match([picture], [BESIDE], own, "equal bytes")
-        shown = tables.showcase(results.to_frame(together), name, beside=[BESIDE])
+        shown = results_table.showcase(results.to_frame(together), name, beside=[BESIDE])
         comparison.keep_reconstructions([row for row in together if row.file in set(shown["file"])], folder)
-        figure = side_by_side.reconstructions(shown, folder)
+        figure = reconstructions.reconstructions(shown, folder)
         with atomic_path(DOCS / f"weakest-{number}.png") as temporary:
             figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
 

@@ -16,8 +16,8 @@ from vgic_lib import __version__
 from vgic_lib.errors import BitstreamError, ModelError, ParameterError, VgicError
 
 if TYPE_CHECKING:
-    from vgic_lib.config import TrainingConfig
-    from vgic_lib.conversion import Conversion
+    from vgic_lib.codec.conversion import Conversion
+    from vgic_lib.training.config import TrainingConfig
 
 
 class _Parser(argparse.ArgumentParser):
@@ -117,21 +117,22 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _compress(options: argparse.Namespace) -> None:
-    from vgic_lib import conversion, model_store
+    from vgic_lib.codec import conversion
+    from vgic_lib.models import store
 
-    model = model_store.load_model(options.model or model_store.DEFAULT_MODEL)
+    model = store.load_model(options.model or store.DEFAULT_MODEL)
     targets = options.target_bytes, options.target_psnr
     _convert(options, conversion.compression(model, options.quality, options.search_steps, *targets))
 
 
 def _decompress(options: argparse.Namespace) -> None:
-    from vgic_lib import conversion
+    from vgic_lib.codec import conversion
 
     _convert(options, conversion.decompression())
 
 
 def _convert(options: argparse.Namespace, chosen: "Conversion") -> None:
-    from vgic_lib import conversion
+    from vgic_lib.codec import conversion
 
     summary = conversion.run(chosen, Path(options.input), Path(options.output), options.force)
     print(f"{options.input} -> {options.output}: {summary.text}")
@@ -145,9 +146,9 @@ def _info(options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
     if options.model:
-        from vgic_lib import complexity, model_store
+        from vgic_lib.models import complexity, store
 
-        facts = complexity.describe(model_store.load_model(options.model))
+        facts = complexity.describe(store.load_model(options.model))
     else:
         from vgic_lib import codec
         from vgic_lib.files import read_bytes
@@ -161,9 +162,9 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _models(options: argparse.Namespace) -> None:
-    from vgic_lib import model_store
+    from vgic_lib.models import store
 
-    cards = model_store.list_models()
+    cards = store.list_models()
     if not cards:
         raise ModelError("no model is installed; train one with 'vgic train'")
     for card in cards:
@@ -171,22 +172,23 @@ def _models(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from vgic_lib import data, training_run
-    from vgic_lib.config import load_config
+    from vgic_lib.datasets.photographs import prepare, with_validation
+    from vgic_lib.training.config import load_config
+    from vgic_lib.training.run import train_model
 
     base = _starting_point(options)
     config = load_config(type(base), _training_settings(options), base)
-    photographs = data.prepare(options.dataset, folder=options.folder).photographs
+    photographs = prepare(options.dataset, folder=options.folder).photographs
     if options.validation_folder:
-        photographs = data.with_validation(photographs, options.validation_folder)
-    print(f"weights: {training_run.train_model(config, options.run, photographs)}")
+        photographs = with_validation(photographs, options.validation_folder)
+    print(f"weights: {train_model(config, options.run, photographs)}")
 
 
 def _starting_point(options: argparse.Namespace) -> "TrainingConfig":
     """Settings before any is changed."""
     import torch
 
-    from vgic_lib.config import PRESETS
+    from vgic_lib.training.config import PRESETS
 
     accelerated = "gpu" if torch.cuda.is_available() else "cpu"
     defaults = {
@@ -223,7 +225,7 @@ def _training_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from vgic_lib import pipeline
+    from vgic_lib.workbook import pipeline
 
     pipeline.run(options.profile, dict(options.parameter), options.run, options.only)
 

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as MatplotlibFigure
 
-from vgic_lib.data import Photograph
+from vgic_lib.datasets.photographs import Photograph
 from vgic_lib.files import atomic_path, write_text
 from vgic_lib.images import read_image
 

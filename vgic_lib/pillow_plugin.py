@@ -24,8 +24,8 @@ from typing import IO
 
 from PIL import Image, ImageFile
 
-from vgic_lib import bitstream
-from vgic_lib.bitstream import Layout
+from vgic_lib.bitstream import container
+from vgic_lib.bitstream.container import Layout
 from vgic_lib.errors import BitstreamError, ParameterError, VgicError
 
 FORMAT = "VGIC"
@@ -42,7 +42,7 @@ class VgicImageFile(ImageFile.ImageFile):
 
     def _open(self) -> None:
         try:
-            header = bitstream.read_header(self.fp.read(bitstream.LONGEST_HEADER))
+            header = container.read_header(self.fp.read(container.LONGEST_HEADER))
         except BitstreamError as error:
             raise SyntaxError(str(error)) from error  # how plug-ins tell Pillow that a file is not theirs
         self._size = header.width, header.height
@@ -53,7 +53,7 @@ class VgicImageFile(ImageFile.ImageFile):
         """Check the checksum and the sections without decoding. Raises OSError; call it right after open."""
         self.fp.seek(0)
         try:
-            bitstream.unpack(self.fp.read())
+            container.unpack(self.fp.read())
         except BitstreamError as error:
             raise OSError(str(error)) from error
         finally:
@@ -86,10 +86,10 @@ class VgicDecoder(ImageFile.PyDecoder):
 
 def _accept(prefix: bytes) -> bool | str:
     """Whether a file that starts with `prefix` is ours; of a newer version, the warning to show."""
-    if not prefix.startswith(bitstream.MAGIC):
+    if not prefix.startswith(container.MAGIC):
         return False
-    version = prefix[len(bitstream.MAGIC) :][:1]
-    if version > bytes([bitstream.VERSION]):
+    version = prefix[len(container.MAGIC) :][:1]
+    if version > bytes([container.VERSION]):
         return f"the file has format version {version[0]} of VGIC; update vgic to read it"
     return True
 

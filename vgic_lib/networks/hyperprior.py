@@ -14,15 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vgic_lib.networks.context import (
-    INDEX_UNIT,
-    ContextModel,
-    HyperSynthesis,
-    Pass,
-)
+from vgic_lib.networks.context import INDEX_UNIT, ContextModel, HyperSynthesis, Pass
 from vgic_lib.networks.lapped import BLOCK, LappedAnalysis, LappedSynthesis, initialise_linear
+from vgic_lib.networks.logistic import residual_bits, scale_index
 from vgic_lib.networks.quality import ANCHORS, at_quality
-from vgic_lib.networks.residuals import residual_bits, scale_index
 
 QUARTER, EIGHTH = 4, 8  # sides in pixels of the cells that make positions at these scales
 CORRECTION = 0.1  # unit of what the networks add to the linear transforms: keeps early steps small

@@ -8,7 +8,7 @@ positions are those of the published weights, so these load strictly.
     x (B, 3, H, W) -> Encoder -> y (B, n, (H - 2) / 4, (W - 2) / 4) -> Generator -> x_hat (B, 3, H, W)
 
 Pixels and latents lie in [-1, 1] (tanh). The sizes match where H and W are 2 modulo 4, as in the
-2020 project's 218 x 178; `vgic_lib.latent_model` pads and crops other pictures.
+2020 project's 218 x 178; `vgic_lib.models.vaegan` pads and crops other pictures.
 """
 
 import torch

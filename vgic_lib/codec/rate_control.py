@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""Rate control: the best file of a wished size, or the smallest one of a wished quality.
+
+Every decision rests on finished files. Whoever makes them (`codec`) is handed in as a function, so nothing
+here knows of networks: there is a ladder of settings, and the question which rung is the last that keeps a
+limit. Latent search changes size and quality by about as much on neighbouring rungs, so the change seen on
+one tells which to try next.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Protocol, TypeVar
+
+from vgic_lib.errors import ParameterError
+from vgic_lib.models.vaegan import Setting
+
+RUNGS = 897  # qualities that are told apart: as many as the hyperprior has
+TOLERANCE_BYTES = 0.03  # a file may be smaller than the target by this fraction of it
+TOLERANCE_DB = 0.04  # a file may be better than the target by this
+SEARCHES = 3  # attempts with latent search at most
+TYPICAL_SAVING = 0.06  # of latent search, as a fraction of the bytes; a first guess
+HIGHEST_DB = 100.0  # where the PSNR of equal pictures counts as
+
+
+class Draft(Protocol):
+    """A finished file."""
+
+    data: bytes
+
+
+class Qualified(Protocol):
+    """A model with settings chosen by a quality from 1 to 100."""
+
+    def setting(self, quality: float) -> Setting: ...  # noqa: D102
+
+
+AnyDraft = TypeVar("AnyDraft", bound=Draft)
+Attempt = Callable[[Setting, int], AnyDraft]  # makes the file of a setting, with a number of search steps
+Measure = Callable[[int, int], float]  # of a rung and a number of search steps
+
+
+def ladder(model: Qualified) -> list[Setting]:
+    """All settings that a quality can choose, from the smallest files to the largest."""
+    return list(dict.fromkeys(model.setting(1 + 99 * rung / (RUNGS - 1)) for rung in range(RUNGS)))
+
+
+def meet_bytes(
+    attempt: Attempt[AnyDraft], settings: Sequence[Setting], target_bytes: int, search_steps: int = 0
+) -> AnyDraft:
+    """The best file that is no larger than a target.
+
+    Args:
+        attempt: makes a file.
+        settings: from the smallest files to the largest.
+        target_bytes: of the whole file.
+        search_steps: of latent search; the bytes that it saves buy a higher setting.
+
+    Returns:
+        A file of at most `target_bytes`, and of 97% of them at least where settings lie that close.
+
+    Raises:
+        ParameterError: the smallest file is larger than the target, or the largest below 97% of it.
+    """
+    make = cache(lambda rung, steps: attempt(settings[rung], steps))
+    limit, tolerance = math.log(max(1, target_bytes)), -math.log(1 - TOLERANCE_BYTES)
+
+    def size(rung: int, steps: int) -> float:
+        return math.log(len(make(rung, steps).data))
+
+    guess = math.log(1 - TYPICAL_SAVING)
+    kept, missed = _climb(size, len(settings), limit, tolerance, search_steps, guess)
+    if not kept:
+        least = min(len(make(*found).data) for found in missed)
+        raise ParameterError(
+            f"no file of at most {target_bytes} bytes: the smallest of this picture has {least}; "
+            "raise the target or make the picture smaller"
+        )
+    best = max(kept, key=lambda found: (size(*found) >= limit - tolerance, found[1], found[0]))
+    if size(*best) < limit - tolerance and (len(settings) - 1, 0) in kept:
+        most = len(make(len(settings) - 1, 0).data)
+        raise ParameterError(
+            f"no file of {target_bytes} bytes: the largest of this picture has {most}; "
+            "lower the target or ask for quality 100"
+        )
+    return make(*best)
+
+
+def meet_psnr(
+    attempt: Attempt[AnyDraft],
+    psnr_db: Callable[[AnyDraft], float],
+    settings: Sequence[Setting],
+    target_db: float,
+    search_steps: int = 0,
+) -> AnyDraft:
+    """The smallest file that is as good as a target.
+
+    Args:
+        attempt: makes a file.
+        psnr_db: of the picture that a decoder shows, over 8-bit RGB values.
+        settings: from the smallest files to the largest.
+        target_db: PSNR that the file must reach.
+        search_steps: of latent search.
+
+    Returns:
+        A file of at least `target_db`; the smallest of all where even that one is better.
+
+    Raises:
+        ParameterError: the best file does not reach the target, or the target is no number.
+    """
+    if not math.isfinite(target_db):
+        raise ParameterError(f"target PSNR {target_db} is not a number of dB; choose one, such as 35")
+    falling = settings[::-1]
+    make = cache(lambda rung, steps: attempt(falling[rung], steps))
+    loss = cache(lambda rung, steps: -min(psnr_db(make(rung, steps)), HIGHEST_DB))
+    kept, missed = _climb(loss, len(settings), -target_db, TOLERANCE_DB, search_steps, 0.0)
+    if not kept:
+        reached = -min(loss(*found) for found in missed)
+        raise ParameterError(
+            f"no file of {target_db:g} dB: the best of this picture has {reached:.2f} dB; lower the target"
+        )
+    return min((make(*found) for found in kept), key=lambda draft: len(draft.data))
+
+
+def _climb(
+    measure: Measure, rungs: int, limit: float, tolerance: float, search_steps: int, guess: float
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Find rungs that keep to a limit and come near it, without latent search and with it.
+
+    Args:
+        measure: rises with the rung.
+        rungs: how many there are.
+        limit: largest value of `measure` that is allowed.
+        tolerance: how far below the limit is near enough.
+        search_steps: 0 for no latent search.
+        guess: what latent search adds to `measure`, to begin with.
+
+    Returns:
+        Rungs, each with its search steps, that keep to the limit, and those that do not.
+    """
+    margin, change = tolerance / 4, guess
+    found = [(max(0, _last_within(lambda rung: measure(rung, 0), rungs, limit, margin)), 0)]
+    for _ in range(SEARCHES if search_steps else 0):
+        expected = lambda rung: measure(rung, 0) + change  # noqa: B023, E731 - used in this round only
+        rung = max(0, _last_within(expected, rungs, limit - margin, margin))
+        if (rung, search_steps) in found:
+            break
+        found.append((rung, search_steps))
+        change = measure(rung, search_steps) - measure(rung, 0)
+        if limit - tolerance <= measure(rung, search_steps) <= limit:
+            break
+    kept = [pair for pair in found if measure(*pair) <= limit]
+    return kept, [pair for pair in found if pair not in kept]
+
+
+def _last_within(measure: Callable[[int], float], rungs: int, limit: float, near: float) -> int:
+    """Last of `rungs` whose rising `measure` is at most `limit`, or one `near` to it; -1 if there is none.
+
+    Interpolates between measured rungs, and halves the interval now and then in case that this stalls.
+    """
+    low, high, tries = -1, rungs, 0
+    while high - low > 1 and not (low >= 0 and limit - measure(low) <= near):
+        share = 0.5
+        tries += 1
+        if low >= 0 and high < rungs and tries % 4:
+            share = (limit - near / 2 - measure(low)) / (measure(high) - measure(low))
+        middle = min(max(round(low + share * (high - low)), low + 1), high - 1)
+        if measure(middle) <= limit:
+            low = middle
+        else:
+            high = middle
+    return low

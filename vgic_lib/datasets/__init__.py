@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Which photographs there are, where they come from, and what each is for."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Real files measured: rows, points, classical codecs, rate-distortion, search methods, perceptual scores."""

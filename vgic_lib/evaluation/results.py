@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: MIT
+"""One row per picture, codec and setting; the one path that measures them all; mean and spread.
+
+Rates come from the length of the file, distortions from decoded 8-bit RGB. Columns that hold an
+estimate, or the ratio of 2020 that counts elements and not bytes, say so in their name.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import io
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from PIL import Image
+
+from vgic_lib import files, paths
+from vgic_lib.errors import DataError
+from vgic_lib.images import to_array
+from vgic_lib.metrics import distortion
+
+METRICS = ("bytes", "bpp", "compression_ratio", "psnr_db", "ssim", "ms_ssim", "encode_s", "decode_s")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured file."""
+
+    run: str
+    image: str
+    image_id: str  # first 8 hex digits of the SHA-256 of the pixels that were compressed
+    split: str
+    width: int
+    height: int
+    codec: str  # "hyperprior", "vaegan-8", "jpeg"
+    setting: str  # "q448-s20": quality code, search steps; "b6-s20": 6 bits; "r6.12-s20"; classical: "q35"
+    quality: float  # that was asked for, in the codec's own unit; NaN for the VAE-GAN
+    matched_to: str  # "vaegan-8/b6-s20": the file whose length this one was made to match; else empty
+    model_id: str  # of the weights that made the file, or the file matched
+    num_channels: int  # latent channels of the VAE-GAN and bits for each of its elements; else 0
+    bits: int
+    search_steps: int  # 0 for classical codecs
+    file: str  # relative to the folder of the rows
+    bytes: int
+    bpp: float  # 8 * bytes / pixels
+    compression_ratio: float  # bytes of the pixels as 24-bit RGB / bytes of the file
+    nominal_cr: float  # pixel values / latent elements, the "CR" of 2020; NaN for classical codecs
+    bits_estimated: float  # by the model's probabilities; NaN for classical codecs
+    psnr_db: float
+    ssim: float
+    ms_ssim: float
+    encode_s: float
+    decode_s: float
+    seed: int
+    commit: str
+    device: str
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What makes the row: the same key is never measured twice."""
+        return row_key(self.image, self.image_id, self.codec, self.matched_to or self.setting, self.model_id)
+
+
+def row_key(image: str, image_id: str, codec: str, setting: str, model_id: str) -> tuple[str, ...]:
+    """Key of a row before it is measured; `setting` is the file to match, where there is one."""
+    return (image, image_id, codec, setting, model_id)
+
+
+def ratio_setting(ratio: float, search_steps: int) -> str:
+    """Name of the setting that a compression ratio of the whole file asks for."""
+    return f"r{ratio:g}-s{search_steps}"
+
+
+def asked_ratio(settings: pd.Series) -> pd.Series:
+    """Compression ratio that each setting asks for; NaN for all that ask for something else."""
+    return settings.str.extract(r"^r([0-9.]+)-s", expand=False).astype(float)
+
+
+class Picture(NamedTuple):
+    """What is compressed."""
+
+    name: str
+    split: str
+    image: Image.Image
+    image_id: str
+
+
+class Latents(NamedTuple):
+    """What a file holds, as far as its model knows; NaN for classical codecs."""
+
+    elements: float = float("nan")  # number of latent values
+    bits_estimated: float = float("nan")  # of the entropy coder, by the model's probabilities
+
+
+@dataclass(frozen=True)
+class Point:
+    """A codec at one setting."""
+
+    codec: str
+    setting: str
+    extension: str
+    encode: Callable[[Image.Image], bytes]
+    decode: Callable[[bytes], Image.Image]
+    quality: float = float("nan")
+    matched_to: str = ""
+    model_id: str = ""
+    num_channels: int = 0
+    bits: int = 0
+    search_steps: int = 0
+    inspect: Callable[[bytes], Latents] = lambda data: Latents()
+
+    def key(self, picture: Picture) -> tuple[str, ...]:
+        """Key of the row of this picture."""
+        setting = self.matched_to or self.setting
+        return row_key(picture.name, picture.image_id, self.codec, setting, self.model_id)
+
+
+class Context(NamedTuple):
+    """What all rows of a run share."""
+
+    run: str
+    folder: Path  # of the compressed files
+    seed: int
+    commit: str
+    device: str
+
+
+def make_picture(name: str, split: str, image: Image.Image) -> Picture:
+    """A picture with the identity of its pixels."""
+    pixels = to_array(image)
+    digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+    return Picture(name, split, image, digest[:8])
+
+
+def picture_folder(name: str, image_id: str) -> str:
+    """Folder of a picture's files, relative to the folder of the rows."""
+    return f"files/{name}.{image_id}"
+
+
+def original_path(folder: Path, name: str, image_id: str) -> Path:
+    """PNG of a picture as it was compressed."""
+    return folder / picture_folder(name, image_id) / "original.png"
+
+
+def reconstruction_path(file: str, folder: Path) -> Path:
+    """PNG of what a file decodes to; kept for the pictures that figures show."""
+    return folder / "reconstructions" / Path(file).relative_to("files").with_suffix(".png")
+
+
+def measure(picture: Picture, point: Point, context: Context) -> Row:
+    """Encode to a file, read it back, decode and compare with the original: the same path for every codec.
+
+    Raises:
+        VgicError: the file cannot be written, or does not decode.
+    """
+    name = ".".join(
+        filter(None, (point.codec, point.setting, point.matched_to.replace("/", "."), point.model_id))
+    )
+    file = f"{picture_folder(picture.name, picture.image_id)}/{name}{point.extension}"
+    start = time.perf_counter()
+    encoded = point.encode(picture.image)
+    encode_s = time.perf_counter() - start
+    files.write_bytes(context.folder / file, encoded)
+    data = files.read_bytes(context.folder / file)
+    start = time.perf_counter()
+    decoded = to_array(point.decode(data))
+    decode_s = time.perf_counter() - start
+    width, height = picture.image.size
+    latents = point.inspect(data)
+    return Row(
+        run=context.run, image=picture.name, image_id=picture.image_id, split=picture.split,
+        width=width, height=height, codec=point.codec, setting=point.setting, quality=point.quality,
+        matched_to=point.matched_to, model_id=point.model_id, num_channels=point.num_channels,
+        bits=point.bits, search_steps=point.search_steps, file=file, bytes=len(data),
+        bpp=8 * len(data) / (width * height),
+        compression_ratio=3 * width * height / len(data), nominal_cr=3 * width * height / latents.elements,
+        bits_estimated=latents.bits_estimated,
+        **distortion.quality(to_array(picture.image), decoded)._asdict(),
+        encode_s=encode_s, decode_s=decode_s, seed=context.seed, commit=context.commit, device=context.device,
+    )  # fmt: skip
+
+
+def read_rows(path: str | Path) -> list[Row]:
+    """Rows of a CSV file; none if there is no such file.
+
+    Raises:
+        DataError: the file does not have the columns of `Row`.
+    """
+    if not Path(path).exists():
+        return []
+    fields = dataclasses.fields(Row)
+    records = csv.DictReader(io.StringIO(files.read_bytes(path).decode()))
+    if records.fieldnames != [field.name for field in fields]:
+        raise DataError(f"{path} was written by another version of VGIC; delete it and run notebook 04 again")
+    try:
+        return [Row(**{field.name: field.type(record[field.name]) for field in fields}) for record in records]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error}); delete it and run notebook 04 again") from error
+
+
+def load(run: str) -> pd.DataFrame:
+    """The rows of a run as a table. Raises DataError if it has none."""
+    rows = read_rows(paths.compression_dir(run) / "rows.csv")
+    if not rows:
+        raise DataError(f"run {run!r} has no measured files; run notebook 04_compression for it first")
+    return to_frame(rows)
+
+
+def write_rows(path: str | Path, rows: Iterable[Row]) -> None:
+    """Write a CSV file, at once. Raises StorageError."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(field.name for field in dataclasses.fields(Row))
+    writer.writerows(dataclasses.astuple(row) for row in rows)
+    files.write_text(path, buffer.getvalue())
+
+
+def append_rows(path: str | Path, rows: Iterable[Row]) -> None:
+    """Add rows to a CSV file; one with a key that is there already takes its place. Raises StorageError."""
+    merged = {row.key: row for row in (*read_rows(path), *rows)}
+    write_rows(path, merged.values())
+
+
+def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
+    """The same as a table."""
+    return pd.DataFrame(rows, columns=[field.name for field in dataclasses.fields(Row)])
+
+
+def aggregate(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean over pictures of the per-picture values, one line per codec and setting.
+
+    Files made to match another file's length are one setting, whatever quality each took. Columns:
+    the labels, `images`, the means `quality` and `nominal_cr`, and for each of METRICS the mean and
+    `<metric>_std`, the standard deviation between pictures (NaN for one picture).
+    """
+    labels = ["codec", "setting", "matched_to", "num_channels", "bits", "search_steps"]
+    rows = rows.assign(setting=rows["setting"].where(rows["matched_to"] == "", ""))
+    groups = rows.groupby(labels, sort=False)
+    spread = groups[list(METRICS)].std(ddof=0).where(groups.size() > 1).add_suffix("_std")
+    means = groups[[*METRICS, "quality", "nominal_cr"]].mean()
+    return pd.concat([groups.size().rename("images"), means, spread], axis=1).reset_index()

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Two pictures to a number."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Networks, probabilities and weights behind one contract, that of `base`."""

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+"""The hyperprior as latent model: what codec and latent search need of it.
+
+Latents are the pair (y, z), in quantiser steps. What is rounded and coded is z, and then the difference of y
+from its mean, pass by pass.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vgic_lib.bitstream.fixed_point import (
+    LARGEST_RESIDUAL,
+    ExactNetworks,
+    code_lengths,
+    mirrored,
+    receiver,
+    scale_frequencies,
+    sender,
+)
+from vgic_lib.bitstream.range_coding import Decoder, Encoder, Tables
+from vgic_lib.errors import BitstreamError, ParameterError
+from vgic_lib.models.vaegan import Quantised
+from vgic_lib.networks.context import INDEX_UNIT, Pass
+from vgic_lib.networks.hyperprior import Z_STRIDE, Hyperprior
+from vgic_lib.networks.lapped import BLOCK
+from vgic_lib.networks.logistic import SCALES, residual_bits
+from vgic_lib.networks.quality import ANCHORS, at_quality
+
+CODES_PER_ANCHOR = 128  # a power of two: interpolation of tables is exact
+LARGEST_CODE = CODES_PER_ANCHOR * (ANCHORS - 1)
+
+Latents = tuple[Tensor, ...]  # y (B, M, H/16, W/16) and z (B, Z, H/64, W/64), sizes rounded up
+Rounding = Callable[[Tensor], Tensor]
+
+
+class QualitySetting(NamedTuple):
+    """Operating point of the hyperprior."""
+
+    quality_code: int  # 0..LARGEST_CODE
+
+    @property
+    def network_quality(self) -> float:
+        """What the networks take, in [0, ANCHORS - 1]."""
+        return self.quality_code / CODES_PER_ANCHOR
+
+
+class HyperpriorModel(nn.Module):
+    """One network for all rates.
+
+    Latent search finds most here with stochastic Gumbel annealing and small steps (docs/LOG.md): larger ones
+    round so many elements anew that means and scales, which depend on them, no longer fit.
+
+    Attributes:
+        name: that users type.
+        model_id: 4 bytes, the first of the SHA-256 of the weights file.
+        lambdas: lambda at the lowest and highest quality, of lambda * 255**2 * MSE + bits per pixel.
+    """
+
+    search_relaxation, search_rate = "gumbel", 0.01  # of latent search
+
+    def __init__(self, network: Hyperprior, lambdas: tuple[float, float]) -> None:
+        super().__init__()
+        self.network, self.lambdas = network, lambdas
+        self.name, self.model_id = "hyperprior", bytes(4)
+        self.register_buffer("frequencies", scale_frequencies())
+        self._exact: tuple[ExactNetworks, Tables] | None = None
+
+    @property
+    def settings(self) -> tuple[QualitySetting, ...]:
+        """All operating points."""
+        return tuple(map(QualitySetting, range(LARGEST_CODE + 1)))
+
+    def setting(self, quality: float) -> QualitySetting:
+        """Operating point for a quality from 1 to 100.
+
+        Raises:
+            ParameterError: quality out of range.
+        """
+        if not 1 <= quality <= 100:
+            raise ParameterError(f"quality {quality:g} is not in 1..100; choose a number in that range")
+        return QualitySetting(round((quality - 1) / 99 * LARGEST_CODE))
+
+    def code(self, setting: QualitySetting) -> int:
+        """Number that stands for an operating point in a file."""
+        return setting.quality_code
+
+    def from_code(self, code: int) -> QualitySetting:
+        """Operating point of a file. Raises BitstreamError if there is none of that number."""
+        if not 0 <= code <= LARGEST_CODE:
+            raise BitstreamError("the file is damaged: it names a setting that its model does not have")
+        return QualitySetting(code)
+
+    def trade_off(self, setting: QualitySetting) -> float:
+        """Lambda that the networks were trained for at this setting."""
+        low, high = self.lambdas
+        return low * (high / low) ** (setting.quality_code / LARGEST_CODE)
+
+    def latent_range(self, setting: QualitySetting) -> float:
+        """Unit of latents, for learning rates: one quantiser step."""
+        return 1.0
+
+    def latent_shapes(self, size: tuple[int, int]) -> tuple[tuple[int, int, int, int], ...]:
+        """Shapes of y and z of a picture of `size` (H, W)."""
+        channels = len(self.network.context.norm), self.network.z_base.shape[1]
+        strides = BLOCK, Z_STRIDE
+        return tuple(
+            (1, count, -(-size[0] // stride), -(-size[1] // stride))
+            for count, stride in zip(channels, strides, strict=True)
+        )
+
+    def analysis(self, x: Tensor, setting: QualitySetting) -> Latents:
+        """Picture (B, 3, H, W) in [0, 1], of any size, to continuous y and z."""
+        height, width = x.shape[2:]
+        x = F.pad(x, (0, -width % BLOCK, 0, -height % BLOCK), mode="replicate")
+        quality = self._quality(setting, x)
+        y = self.network.latent(x, quality)
+        return y, self.network.hyper_latent(y, quality)
+
+    def rounded(self, latents: Latents, setting: QualitySetting, rounding: Rounding = torch.round) -> Latents:
+        """Round latents, or relax the rounding."""
+        return self.quantise(latents, setting, rounding).latents
+
+    def quantise(
+        self, latents: Latents, setting: QualitySetting, rounding: Rounding = torch.round
+    ) -> Quantised:
+        """As `rounded`, and count the bits that the latents take.
+
+        In float32, hence differentiable and a little different from what `encode` computes. Where gradients
+        are wanted, bits are those of logistic densities; else, those of the stored tables.
+        """
+        bits = []
+        latents_hat = self._coded(
+            latents, setting, rounding, lambda cost, _: bits.append(cost.flatten(1).sum(1))
+        )
+        return Quantised(latents_hat, sum(bits))
+
+    @torch.no_grad()
+    def bits_map(self, latents: Latents, setting: QualitySetting) -> Tensor:
+        """Bits that the latents take at each place of y, (B, H/16, W/16); they add up to those of `quantise`.
+
+        A place of z costs something too; the places of y that it describes share it evenly.
+        """
+        height, width = latents[0].shape[2:]
+        ratio = Z_STRIDE // BLOCK
+        rows, columns = (torch.arange(side, device=latents[0].device) // ratio for side in (height, width))
+        cell = (rows[:, None] * latents[1].shape[3] + columns).flatten()  # place of z for each place of y
+        bits = latents[0].new_zeros(len(latents[0]), height * width)
+
+        def count(cost: Tensor, at: Pass | None) -> None:
+            if at is None:
+                bits.add_((cost.sum(1).flatten(1) / cell.bincount())[:, cell])
+            else:
+                bits[:, at.places] += cost.sum(1)
+
+        self._coded(latents, setting, torch.round, count)
+        return bits.unflatten(1, (height, width))
+
+    def synthesis(self, latents: Latents, setting: QualitySetting, size: tuple[int, int]) -> Tensor:
+        """Quantised latents to the picture (B, 3, H, W) in [0, 1] of `size` (H, W)."""
+        x_hat = self.network.picture(latents[0], self._quality(setting, latents[0]))
+        return x_hat[:, :, : size[0], : size[1]].clamp(0, 1)
+
+    def encode(self, latents: Latents, setting: QualitySetting) -> list[bytes]:
+        """Round and entropy-code latents (of one picture), continuous or quantised, into one section."""
+        networks, tables = self._coder()
+        encoder = Encoder(tables)
+        shapes = tuple(tuple(latent.shape) for latent in latents)
+        networks.traverse(setting.network_quality, shapes, sender(encoder), latents)
+        return [encoder.finish()]
+
+    def decode(self, sections: Sequence[bytes], setting: QualitySetting, size: tuple[int, int]) -> Latents:
+        """Quantised latents from sections. Raises BitstreamError if they cannot be an encoding."""
+        if len(sections) != 1:
+            raise BitstreamError(f"the file is damaged: {len(sections)} sections where its model writes one")
+        networks, tables = self._coder()
+        exchange = receiver(Decoder(sections[0], tables))
+        latents = networks.traverse(setting.network_quality, self.latent_shapes(size), exchange)
+        return tuple(latent.float().to(self.frequencies.device) for latent in latents)
+
+    def _coded(
+        self,
+        latents: Latents,
+        setting: QualitySetting,
+        rounding: Rounding,
+        count: Callable[[Tensor, Pass | None], None],
+    ) -> Latents:
+        """Quantised latents; `count` is told what each element costs, of z (no pass), then pass by pass."""
+        y, z = latents
+        quality = self._quality(setting, y)
+        costs = code_lengths(self.frequencies)
+
+        def coded(values: Tensor, index: Tensor, at: Pass | None = None) -> Tensor:
+            table = index.detach().round().clamp(0, SCALES - 1).expand_as(values).long()
+            residual = rounding(values).clamp(-LARGEST_RESIDUAL, LARGEST_RESIDUAL) * (table > 0)
+            if torch.is_grad_enabled():
+                cost = residual_bits(residual, index)
+            else:
+                cost = costs[table, residual.abs().round().long()]
+            count(cost * (table > 0), at)
+            return residual
+
+        rows = y.permute(0, 2, 3, 1).flatten(1, 2)  # (B, H * W, M)
+
+        def code(at: Pass) -> Tensor:
+            values = rows[..., at.channels][:, at.places].transpose(1, 2)
+            return coded(values - at.mean, at.index, at) + at.mean
+
+        z_hat = coded(z, INDEX_UNIT * at_quality(self.network.z_base, quality)[:, :, None, None])
+        features = self.network.hyper_synthesis(z_hat, quality, y.shape[2:])
+        return self.network.context.traverse(features, quality, code), z_hat
+
+    def _coder(self) -> tuple[ExactNetworks, Tables]:
+        """Exact networks and coder tables, made at first use; weights must not change afterwards."""
+        if self._exact is None:
+            tables = Tables(mirrored(self.frequencies), LARGEST_RESIDUAL)
+            self._exact = ExactNetworks(self.network), tables
+        return self._exact
+
+    def _quality(self, setting: QualitySetting, like: Tensor) -> Tensor:
+        return torch.full((len(like),), setting.network_quality, device=like.device)

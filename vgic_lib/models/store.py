@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: MIT
+"""Weights on disk: float16 safetensors, found by name, by path, or by the id that files carry."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from vgic_lib import paths
+from vgic_lib.errors import ModelError, StorageError
+from vgic_lib.files import read_bytes, write_bytes
+from vgic_lib.models.hyperprior import HyperpriorModel
+from vgic_lib.models.vaegan import VaeGan
+from vgic_lib.networks.hyperprior import Hyperprior
+from vgic_lib.networks.vaegan import Generator
+
+VAEGAN_FORMAT, HYPERPRIOR_FORMAT = "vgic-vaegan-1", "vgic-hyperprior-1"
+SUFFIX = ".safetensors"
+ID_BYTES = 4
+DEFAULT_MODEL = "hyperprior"
+
+Model = VaeGan | HyperpriorModel
+
+
+class ModelCard(NamedTuple):
+    """One line of the list of models."""
+
+    name: str
+    model_id: bytes
+    path: Path
+    settings: tuple[tuple[int, ...], ...]  # as the model defines them
+    parameters: int
+    description: str
+
+
+def as_stored(network: nn.Module) -> nn.Module:
+    """Round the weights of `network`, in place, to what `save_model` keeps of them; returns it."""
+    for name, value in network.state_dict().items():
+        value.copy_(_stored(name, value))
+    return network
+
+
+def save_model(model: Model, path: Path, description: str) -> bytes:
+    """Write weights (float16) and tables (integers) with what is needed to rebuild the model; return its id.
+
+    Raises:
+        StorageError: the file cannot be written; an earlier one is then untouched.
+    """
+    tensors = {name: _stored(name, value).cpu().contiguous() for name, value in model.state_dict().items()}
+    data = _canonical(save(tensors, {**_construction(model), "description": description}))
+    write_bytes(path, data)
+    return _model_id(data)
+
+
+def load_model(name: str) -> Model:
+    """Load a model for use on the CPU; repeated calls give the same object.
+
+    Args:
+        name: of a shipped file ("hyperprior"), of a VAE-GAN with a channel count ("vaegan-8"); or a path to
+            a .safetensors file, with ":8" behind it to choose a channel count; or a path to one of the
+            generators published in 2020 (.model), which come without encoder and without priors.
+
+    Raises:
+        ModelError: unknown name or channel count, missing or damaged file.
+    """
+    base, _, count = name.rpartition(":") if re.search(r":\d+$", name) else (name, "", "")
+    if base.endswith(SUFFIX):
+        return _load(Path(base), int(count) if count else None)
+    if base.endswith(".model"):
+        return _load_published(Path(base))
+    base, _, count = name.rpartition("-") if re.search(r"-\d+$", name) else (name, "", "")
+    path = paths.WEIGHTS / f"{base}{SUFFIX}"
+    if not path.is_file():
+        names = ", ".join(card.name for card in list_models()) or "none: train one with `vgic train`"
+        raise ModelError(
+            f"unknown model {name!r}; known models: {names}; or give the path of a {SUFFIX} file"
+        )
+    return _load(path, int(count) if count else None)
+
+
+def find_model(model_id: bytes) -> Model:
+    """The model that a file names, among shipped weights and those of runs under outputs/.
+
+    Raises:
+        ModelError: it is not there.
+    """
+    for path in _weight_files():
+        if _model_id(read_bytes(path)) == model_id:
+            return _load(path, None)
+    raise ModelError(
+        f"this file needs model {model_id.hex()}, which is not here; put its weights "
+        "file into vgic_lib/weights/ or below outputs/runs/"
+    )
+
+
+def list_models() -> list[ModelCard]:
+    """All models at hand, a VAE-GAN once for each channel count; unreadable files are left out."""
+    cards = []
+    for path in _weight_files():
+        try:
+            model = _load(path, None)
+        except ModelError:
+            continue
+        parameters = sum(p.numel() for p in model.parameters())
+        description = _metadata(path)["description"]
+        shipped = path.parent == paths.WEIGHTS
+        base = path.stem if shipped else str(path)
+        if isinstance(model, HyperpriorModel):
+            cards.append(ModelCard(base, model.model_id, path, model.settings, parameters, description))
+            continue
+        for count in model.channel_counts:
+            name = f"{base}{'-' if shipped else ':'}{count}"
+            settings = tuple(s for s in model.settings if s.num_channels == count)
+            cards.append(ModelCard(name, model.model_id, path, settings, parameters, description))
+    return cards
+
+
+def _weight_files() -> Iterator[Path]:
+    yield from sorted(paths.WEIGHTS.glob(f"*{SUFFIX}"))
+    yield from sorted(paths.outputs().glob(f"runs/*/training/*/*{SUFFIX}"))
+
+
+def _stored(name: str, value: Tensor) -> Tensor:
+    """Half precision for weights; gains of the latent need more, integers are kept."""
+    return value.half() if value.is_floating_point() and "log_" not in name else value
+
+
+def _construction(model: Model) -> dict[str, str]:
+    """Metadata from which `_construct` builds an equal model."""
+    if isinstance(model, HyperpriorModel):
+        architecture, lambdas = json.dumps(model.network.architecture), json.dumps(model.lambdas)
+        return {"format": HYPERPRIOR_FORMAT, "architecture": architecture, "lambdas": lambdas}
+    counts, depths = json.dumps(model.channel_counts), json.dumps(model.bit_depths)
+    return {"format": VAEGAN_FORMAT, "channel_counts": counts, "bit_depths": depths}
+
+
+def _construct(metadata: Mapping[str, str]) -> Model:
+    """A model without its weights. Raises KeyError, TypeError or ValueError if the metadata make no sense."""
+    if metadata["format"] == VAEGAN_FORMAT:
+        return VaeGan(json.loads(metadata["channel_counts"]), json.loads(metadata["bit_depths"]))
+    sizes = json.loads(metadata["architecture"]).items()
+    network = Hyperprior(**{name: tuple(size) if isinstance(size, list) else size for name, size in sizes})
+    low, high = map(float, json.loads(metadata["lambdas"]))
+    return HyperpriorModel(network, (low, high))
+
+
+def _canonical(data: bytes) -> bytes:
+    """Sort the header of a safetensors file, whose metadata come in random order: same model, same id."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[end:]
+
+
+def _model_id(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()[:ID_BYTES]
+
+
+def _metadata(path: Path) -> Mapping[str, str]:
+    with safe_open(path, "pt") as file:
+        return file.metadata() or {}
+
+
+def _load(path: Path, count: int | None) -> Model:
+    if not path.is_file():
+        raise ModelError(f"no weights at {path}; check the path")
+    stamp = path.stat()
+    return _read(path, count, stamp.st_mtime_ns, stamp.st_size)
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, count: int | None, modified_ns: int, size: int) -> Model:
+    """Read a weights file; the last two arguments make a changed file a new one to the cache."""
+    try:
+        data = read_bytes(path)
+        metadata = _metadata(path)
+        if metadata.get("format") not in (VAEGAN_FORMAT, HYPERPRIOR_FORMAT):
+            raise ModelError(
+                f"{path} holds no VGIC model of a known format; get weights made by this version"
+            )
+        model = _construct(metadata)
+        with safe_open(path, "pt") as file:
+            model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (
+        SafetensorError,
+        StorageError,
+        RuntimeError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise ModelError(f"weights {path} are damaged or of another version; get a fresh copy") from error
+    choices = getattr(model, "channel_counts", ())
+    if count is not None and count not in choices:
+        known = f"choose from {choices}" if choices else f"it has one only, {path.stem}"
+        raise ModelError(f"{path.stem} has no variant with {count} channels; {known}")
+    if choices:
+        model.num_channels = count or model.channels
+    model.name, model.model_id = f"{path.stem}-{count}" if count else path.stem, _model_id(data)
+    return _freeze(model)
+
+
+def _load_published(path: Path) -> VaeGan:
+    if not path.is_file():
+        raise ModelError(f"no weights at {path}; check the path")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        channels = state["d_up_conv_1.0.weight"].shape[1]
+        model = VaeGan([channels])
+        generator = Generator(channels)
+        generator.load_state_dict(state)
+    except Exception as error:
+        raise ModelError(f"{path} is not a generator of the 2020 project; get a fresh copy") from error
+    model.encoder, model.generator, model.name = None, generator, path.stem
+    return _freeze(model)
+
+
+def _freeze(model: Model) -> Model:
+    model.to(memory_format=torch.channels_last)  # convolutions are a third faster on a CPU
+    return model.requires_grad_(False).eval()

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Tables and figures of rows that were measured."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Photographs to weights: configuration, loop, tasks, losses, crops, export."""

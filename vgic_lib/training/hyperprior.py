@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: MIT
+"""The codec in training: one network for all rates, a random quality for each crop."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vgic_lib.errors import ModelError
+from vgic_lib.models.hyperprior import HyperpriorModel
+from vgic_lib.models.store import load_model
+from vgic_lib.networks.hyperprior import Hyperprior
+from vgic_lib.networks.lapped import BLOCK
+from vgic_lib.networks.quality import ANCHORS
+from vgic_lib.training.config import HyperpriorConfig
+from vgic_lib.training.crops import CropSampler
+from vgic_lib.training.losses import update
+
+VALIDATION_SIDE = 256  # pixels at most
+VALIDATION_QUALITIES = (0.0, 2.0, 4.5, 7.0)
+PEAK = 255.0**2
+ARCHITECTURE = (
+    "groups", "context_sides", "analysis_widths", "analysis_blocks", "synthesis_latent", "synthesis_widths",
+    "synthesis_blocks", "hyper_latent", "features", "context", "hidden",
+)  # fmt: skip
+
+
+def trade_off(config: HyperpriorConfig, quality: Tensor) -> Tensor:
+    """Lambda of lambda * 255**2 * MSE + bits per pixel, for quality (B,) in [0, ANCHORS - 1]."""
+    return config.lambda_low * (config.lambda_high / config.lambda_low) ** (quality / (ANCHORS - 1))
+
+
+def objective(config: HyperpriorConfig, quality: Tensor, mse: Tensor, bpp: Tensor) -> Tensor:
+    """Lambda * 255**2 * MSE + bits per pixel, each divided by sqrt(lambda) so that all rates pull alike."""
+    weight = trade_off(config, quality)
+    return (weight * PEAK * mse + bpp) / weight.sqrt()
+
+
+def make_network(config: HyperpriorConfig) -> Hyperprior:
+    """The network of a configuration, random."""
+    return Hyperprior(**{name: getattr(config, name) for name in ARCHITECTURE})
+
+
+def uses_bf16(config: HyperpriorConfig, device: torch.device) -> bool:
+    """Whether convolutions run in bfloat16: as configured, or where the hardware multiplies such numbers."""
+    if config.bf16 == "auto":
+        return device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return config.bf16 == "on"
+
+
+def _trained(config: HyperpriorConfig, architecture: dict[str, object]) -> Hyperprior:
+    """The network that `start_from` names. Raises ModelError if it is not of that architecture."""
+    model = load_model(config.start_from)
+    if not isinstance(model, HyperpriorModel):
+        raise ModelError(f"start_from: {config.start_from!r} is no hyperprior; give weights of one")
+    theirs = model.network.architecture
+    different = ", ".join(f"{k}={theirs[k]}" for k in theirs if theirs[k] != architecture[k])
+    if different:
+        raise ModelError(f"start_from: {config.start_from!r} has other sizes; set {different}")
+    return model.network
+
+
+class HyperpriorTask:
+    """See `vgic_lib.training.Task`."""
+
+    def __init__(self, config: HyperpriorConfig, sampler: CropSampler, device: torch.device) -> None:
+        """Make the network, from trained weights or else from the linear codec for the sampler's crops.
+
+        Raises:
+            ModelError: the weights of `start_from` are missing, damaged or of other sizes.
+        """
+        self.config, self.device = config, device
+        self.dtype = torch.bfloat16 if uses_bf16(config, device) else torch.float32
+        network = make_network(config)
+        if config.start_from:
+            network.load_state_dict(_trained(config, network.architecture).state_dict())
+        else:
+            self._initialise(network, sampler)
+        self.network = _arranged(network, device)
+        self.networks = (self.network,)
+        self.optimizers = (self._optimizer(),)
+        if config.compile:
+            self.network.analysis.compile()
+            self.network.synthesis.compile()
+
+    def _initialise(self, network: Hyperprior, sampler: CropSampler) -> None:
+        config = self.config
+        crops = [
+            sampler.batch(config.steps + i).cpu() for i in range(-(-config.initial_crops // config.batch))
+        ]
+        weights = trade_off(config, torch.arange(ANCHORS))
+        network.initialise(torch.cat(crops) / 255 - 0.5, (12 * 2.16 / weights).sqrt() / 255)
+
+    def _optimizer(self) -> torch.optim.Adam:
+        config = self.config
+        linear, tables, entropy, rest = [], [], [], []
+        for name, parameter in self.network.named_parameters():
+            if ".linear." in name:
+                linear.append(parameter)
+            elif name.startswith("log_") or name.endswith("base"):
+                tables.append(parameter)
+            elif name.startswith(("context", "hyper")):
+                entropy.append(parameter)
+            else:
+                rest.append(parameter)
+        groups = [
+            (linear, config.linear_rate),
+            (tables, config.table_rate),
+            (entropy, config.entropy_rate),
+            (rest, 1.0),
+        ]
+        return torch.optim.Adam(
+            [{"params": params, "rate": rate} for params, rate in groups],
+            config.learning_rate,
+            (config.beta1, config.beta2),
+            fused=True,
+        )
+
+    def weights(self) -> list[nn.Parameter]:
+        """All parameters."""
+        return list(self.network.parameters())
+
+    def step(self, x: Tensor, step: int) -> dict[str, Tensor]:
+        """One update on crops `x` (B, 3, H, W), uint8, each at a random quality."""
+        x = x.float() / 255
+        quality = (torch.rand(len(x)) * (ANCHORS - 1)).to(self.device)
+        with self._autocast():
+            x_hat, bits_y, bits_z = self.network(x, quality)
+        mse = (x_hat.float() - x).square().mean((1, 2, 3))
+        pixels = x.shape[2] * x.shape[3]
+        loss = objective(self.config, quality, mse, (bits_y + bits_z) / pixels).mean()
+        update(self.optimizers[0], loss, self.config.clip_norm)
+        return {
+            "loss": loss.detach(),
+            "psnr_db": -10 * mse.detach().log10().mean(),
+            "bpp": (bits_y + bits_z).detach().mean() / pixels,
+            "bpp_z": bits_z.detach().mean() / pixels,
+        }
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruct crops `x` (B, 3, H, W), uint8, and estimate their rate."""
+        with self._autocast():
+            return self.network(x.float() / 255, torch.zeros(len(x), device=self.device))
+
+    def averaged(self, values: Sequence[Tensor]) -> tuple[Hyperprior]:
+        """The network on the CPU with `values` as its weights."""
+        copy = make_network(self.config)
+        copy.load_state_dict(self.network.state_dict())
+        with torch.no_grad():
+            for parameter, value in zip(copy.parameters(), values, strict=True):
+                parameter.copy_(value)
+        return (copy.eval(),)
+
+    def validate(self, networks: tuple[Hyperprior], images: Sequence[np.ndarray]) -> dict[str, float]:
+        """See `validate`."""
+        network = _arranged(networks[0], self.device)
+        return validate(network, self.config, centre_crops(images[: self.config.validation_pictures]))
+
+
+def _arranged(network: Hyperprior, device: torch.device) -> Hyperprior:
+    """On its device, the layers that gain from it in channels-last order."""
+    network.analysis.to(memory_format=torch.channels_last)
+    network.synthesis.to(memory_format=torch.channels_last)
+    return network.to(device)
+
+
+def centre_crops(images: Sequence[np.ndarray]) -> Iterator[Tensor]:
+    """Centres of at most 256 x 256 pixels, sides multiples of 16, as (1, 3, H, W) in [0, 1]."""
+    for image in images:
+        height, width = (min(VALIDATION_SIDE, side // BLOCK * BLOCK) for side in image.shape[:2])
+        if height and width:
+            top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+            crop = image[top : top + height, left : left + width].copy()
+            yield torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255
+
+
+@torch.no_grad()
+def validate(network: Hyperprior, config: HyperpriorConfig, crops: Iterator[Tensor]) -> dict[str, float]:
+    """Mean rate and PSNR at four qualities, everything rounded, and the mean objective.
+
+    Columns are validation_loss, validation_bpp_<quality> (estimated) and validation_psnr_db_<quality>.
+
+    Args:
+        network: in evaluation mode, in float32.
+        config: for lambda.
+        crops: pictures (1, 3, H, W) in [0, 1].
+    """
+    device = network.log_gain.device
+    quality = torch.tensor(VALIDATION_QUALITIES, device=device)
+    rows = []
+    for crop in crops:
+        x = crop.to(device).expand(len(quality), -1, -1, -1)
+        x_hat, bits_y, bits_z = network(x, quality)
+        mse = ((x_hat.clamp(0, 1) - x).square().mean((1, 2, 3))).clamp(min=1e-10)
+        bpp = (bits_y + bits_z) / (x.shape[2] * x.shape[3])
+        rows.append(torch.stack([objective(config, quality, mse, bpp), bpp, -10 * mse.log10()]))
+    loss, bpp, psnr_db = torch.stack(rows).mean(0).tolist()
+    result = {"validation_loss": round(sum(loss) / len(loss), 5)}
+    for k, name in enumerate(VALIDATION_QUALITIES):
+        result |= {f"validation_bpp_{name:g}": round(bpp[k], 5)}
+        result |= {f"validation_psnr_db_{name:g}": round(psnr_db[k], 3)}
+    return result

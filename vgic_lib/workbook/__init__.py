@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Running notebooks: profiles, plan, manifest of a run, HTML report."""
