@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from vgic_lib.networks.discriminator import IMAGE_SIZE, Discriminator
 from vgic_lib.networks.vaegan import Encoder, Generator, initialise_as_published
 from vgic_lib.training.config import VaeGanConfig
-from vgic_lib.training.losses import LABEL_SMOOTHING, Networks, Optimizers, adversarial_step
+from vgic_lib.training.vaegan_steps import LABEL_SMOOTHING, Networks, Optimizers, adversarial_step
 
 
 def smoothed(like, low):

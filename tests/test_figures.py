@@ -10,11 +10,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from vgic_lib import figures
+from vgic_lib.datasets import preview
 from vgic_lib.datasets.photographs import Photograph
 from vgic_lib.errors import ParameterError
 from vgic_lib.evaluation import rate_distortion
-from vgic_lib.evaluation.results import original_path, reconstruction_path
-from vgic_lib.reporting import rate_curves, reconstructions
+from vgic_lib.evaluation.measure import original_path, reconstruction_path
+from vgic_lib.reporting import rate_curves, reconstructions, search_curves
+from vgic_lib.training.curves import RATE_CURVES, training_curves
 
 
 def texts(figure: Figure) -> list[str]:
@@ -114,7 +116,7 @@ def test_rate_distortion_of_classical_codecs_alone(points: pd.DataFrame) -> None
 
 def test_search_curves_are_means_over_pictures(traces: pd.DataFrame) -> None:
     traces.loc[traces["image"] == "a", "psnr_db"] += 1
-    figure = figures.search_curves(traces)
+    figure = search_curves.search_curves(traces)
     assert [len(ax.lines) for ax in figure.axes] == [4] * 4
     first = figure.axes[0].lines[0]
     assert first.get_label() == "gumbel, b4"
@@ -124,7 +126,7 @@ def test_search_curves_are_means_over_pictures(traces: pd.DataFrame) -> None:
 
 def test_saving_curves_are_means_over_pictures_and_settings(traces: pd.DataFrame) -> None:
     saving = traces["step"] / 10 + 2 * (traces["image"] == "a") + 4 * (traces["setting"] == "b4")
-    figure = figures.saving_curves(traces.assign(saving_percent=saving))
+    figure = search_curves.saving_curves(traces.assign(saving_percent=saving))
     assert [len(ax.lines) for ax in figure.axes] == [2] * 2
     over_steps, over_seconds = (ax.lines[1] for ax in figure.axes)
     assert over_steps.get_label() == "noise"
@@ -133,11 +135,11 @@ def test_saving_curves_are_means_over_pictures_and_settings(traces: pd.DataFrame
 
 
 def test_training_curves_leave_empty_columns_out(training: pd.DataFrame) -> None:
-    figure = figures.training_curves(training)
+    figure = training_curves(training)
     words = texts(figure)
     assert {"n=4", "n=28", "distortion", "generator"} <= set(words)
     assert not {"n=2", "discriminator"} & set(words)
-    assert len(figures.training_curves(training[["step", "distortion"]]).axes) == 1
+    assert len(training_curves(training[["step", "distortion"]]).axes) == 1
 
 
 def test_training_curves_of_a_model_for_many_rates_show_rate_and_distortion() -> None:
@@ -147,10 +149,10 @@ def test_training_curves_of_a_model_for_many_rates_show_rate_and_distortion() ->
         values = {"bpp": 0.1 * 3**place, "psnr_db": 25 + 3 * place + steps / 100}
         for name, value in values.items():
             metrics[f"validation_{name}_{quality}"] = np.where(steps % 40, np.nan, value)
-    figure = figures.training_curves(metrics)
+    figure = training_curves(metrics)
     curves = figure.axes[1].lines
     assert [curve.get_label() for curve in curves][:: len(curves) - 1] == ["step 40", "step 400"]
-    assert len(curves) == figures.RATE_CURVES
+    assert len(curves) == RATE_CURVES
     assert list(curves[-1].get_xdata()) == pytest.approx([0.1, 0.3, 0.9, 2.7])
     assert list(curves[-1].get_ydata()) == pytest.approx([29, 32, 35, 38])
     assert "training" in texts(figure)
@@ -162,7 +164,7 @@ def test_preview_names_every_photograph(tmp_path: Path) -> None:
         Photograph(f"picture{number}", str(tmp_path / "a.png"), "", 80, 60, 1, "train", "folder", "")
         for number in range(8)
     ]
-    words = texts(figures.preview(photographs, limit=7))
+    words = texts(preview.preview(photographs, limit=7))
     assert {f"picture{number}" for number in range(7)} <= set(words) and "picture7" not in words
     assert "the first 7 of 8 photographs" in words and "80 × 60, train" in words
 

@@ -10,7 +10,8 @@ from tiny_hyperprior import tiny_model
 
 from vgic_lib.errors import ParameterError
 from vgic_lib.models.vaegan import Setting
-from vgic_lib.search.latent_search import RELAXATIONS, SearchConfig, objective_bpp, objective_db, search
+from vgic_lib.search.latent_search import RELAXATIONS, SearchConfig, search
+from vgic_lib.search.objectives import objective_bpp, objective_db
 
 SETTING = Setting(2, 4)
 

@@ -8,10 +8,15 @@ import torch
 from samples import assert_near, smooth_crops
 from torch.nn import functional as F
 
-from vgic_lib.networks.blocks import ResidualBlock
 from vgic_lib.networks.discriminator import IMAGE_SIZE, Discriminator
 from vgic_lib.networks.klt import fit_klt, initialise_klt
-from vgic_lib.networks.vaegan import CHANNEL_COUNTS, Encoder, Generator, initialise_as_published
+from vgic_lib.networks.vaegan import (
+    CHANNEL_COUNTS,
+    Encoder,
+    Generator,
+    ResidualBlock,
+    initialise_as_published,
+)
 
 
 def published_shapes(n):

@@ -11,6 +11,7 @@ import pytest
 
 from vgic_lib.evaluation import rate_distortion, results
 from vgic_lib.evaluation.rate_distortion import bd_rate
+from vgic_lib.reporting import bd_tables
 
 RATES = np.array([0.25, 0.5, 1.0, 2.0])
 ANCHOR = pd.DataFrame({"bpp": RATES, "psnr_db": [27.0, 30.0, 33.0, 36.0]})
@@ -95,7 +96,7 @@ def test_bd_table_states_range_and_spread() -> None:
     assert searched["bd_rate_mean_percent"] == pytest.approx(-39.5)
     assert searched["bd_rate_mean_percent_std"] == pytest.approx(0.5) and searched["images"] == 2
     assert table["hyperprior_percent"].isna().all()
-    assert "hyperprior_percent" not in {column.name for column in rate_distortion.bd_columns(table)}
+    assert "hyperprior_percent" not in {column.name for column in bd_tables.bd_columns(table)}
 
 
 def test_pictures_are_listed_best_first() -> None:
@@ -119,7 +120,7 @@ def test_deltas_by_perceptual_metrics() -> None:
     table = rate_distortion.perceptual_table(points).set_index("curve")
     for metric in rate_distortion.PERCEPTUAL:
         assert table.loc[["AVIF", "VGIC"], metric].tolist() == pytest.approx([-20, -30])
-    assert [column.name for column in rate_distortion.perceptual_columns()] == ["curve", *table.columns]
+    assert [column.name for column in bd_tables.perceptual_columns()] == ["curve", *table.columns]
 
 
 def test_on_kodak_the_published_curves_follow() -> None:
@@ -130,7 +131,7 @@ def test_on_kodak_the_published_curves_follow() -> None:
     table = rate_distortion.bd_table(kodak).set_index("curve")
     assert table["kind"].tolist()[:4] == ["classical", "ours", "ours", "published"]
     assert np.isfinite(table.loc["VGIC", "hyperprior_percent"])
-    assert "hyperprior_percent" in {column.name for column in rate_distortion.bd_columns(table)}
+    assert "hyperprior_percent" in {column.name for column in bd_tables.bd_columns(table)}
     published = {  # against JPEG and against the hyperprior of 2018, computed elsewhere over all they share
         "Ballé 2018, hyperprior (published)": (-55.0, 0),
         "Minnen 2018, mean and scale (published)": (-58.0, -7.0),

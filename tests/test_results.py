@@ -16,16 +16,17 @@ from tiny_hyperprior import tiny_model
 
 from vgic_lib import codec
 from vgic_lib.errors import DataError, ParameterError
-from vgic_lib.evaluation import bench as comparison
-from vgic_lib.evaluation import rate_distortion, results
+from vgic_lib.evaluation import bench as bench_module
+from vgic_lib.evaluation import measure, rate_distortion, results
+from vgic_lib.evaluation.points import ladder_points, latent_points, numbers, operating_points, ratio_points
 from vgic_lib.images import to_array
 from vgic_lib.metrics import distortion
-from vgic_lib.reporting import results_table, typeset
+from vgic_lib.reporting import reconstructions, results_table, typeset
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> results.Context:
-    return results.Context("test", tmp_path, 3, "abc1234", "cpu")
+def context(tmp_path: Path) -> measure.Context:
+    return measure.Context("test", tmp_path, 3, "abc1234", "cpu")
 
 
 @pytest.fixture
@@ -36,12 +37,12 @@ def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
 
 
 @pytest.fixture(scope="module")
-def picture() -> results.Picture:
-    return results.make_picture("astronaut", "test", Image.fromarray(photographs.astronaut()[:130, 180:330]))
+def picture() -> measure.Picture:
+    return measure.make_picture("astronaut", "test", Image.fromarray(photographs.astronaut()[:130, 180:330]))
 
 
 @pytest.fixture
-def make_row(context: results.Context) -> Callable[..., results.Row]:
+def make_row(context: measure.Context) -> Callable[..., results.Row]:
     def make(**values: object) -> results.Row:
         defaults = {field.name: field.type() for field in dataclasses.fields(results.Row)}
         return results.Row(**(defaults | {"image": "a", "codec": "jpeg"} | values))
@@ -49,18 +50,18 @@ def make_row(context: results.Context) -> Callable[..., results.Row]:
     return make
 
 
-def points_of(model: FakeModel, bits: list[int]) -> list[results.Point]:
-    return comparison.latent_points(model, comparison.operating_points(model, [50], bits), [], 0)
+def points_of(model: FakeModel, bits: list[int]) -> list[measure.Point]:
+    return latent_points(model, operating_points(model, [50], bits), [], 0)
 
 
 # measuring
 
 
 def test_a_row_says_what_is_in_the_file(
-    model: FakeModel, picture: results.Picture, context: results.Context
+    model: FakeModel, picture: measure.Picture, context: measure.Context
 ) -> None:
     point = points_of(model, [6])[0]
-    row = results.measure(picture, point, context)
+    row = measure.measure(picture, point, context)
     data = (context.folder / row.file).read_bytes()
     assert (row.width, row.height, row.bytes, row.bits, row.num_channels) == (150, 130, len(data), 6, 3)
     assert row.bpp == pytest.approx(8 * len(data) / (150 * 130))
@@ -73,9 +74,9 @@ def test_a_row_says_what_is_in_the_file(
     assert (row.run, row.seed, row.commit, row.device) == ("test", 3, "abc1234", "cpu")
 
 
-def test_classical_rows_take_the_same_path(picture: results.Picture, context: results.Context) -> None:
-    points = comparison.ladder_points(["jpeg", "webp"])
-    rows = [results.measure(picture, point, context) for point in points[::7]]
+def test_classical_rows_take_the_same_path(picture: measure.Picture, context: measure.Context) -> None:
+    points = ladder_points(["jpeg", "webp"])
+    rows = [measure.measure(picture, point, context) for point in points[::7]]
     assert {row.codec for row in rows} == {"jpeg", "webp"}
     for row in rows:
         with Image.open(context.folder / row.file) as decoded:
@@ -131,18 +132,18 @@ def test_mean_and_spread_are_over_pictures(make_row: Callable[..., results.Row])
 
 
 def test_finished_work_is_not_done_again(
-    model: FakeModel, picture: results.Picture, context: results.Context, monkeypatch: pytest.MonkeyPatch
+    model: FakeModel, picture: measure.Picture, context: measure.Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     points = points_of(model, [4, 8])
 
     def measure_all(overwrite: bool = False) -> list[results.Row]:
-        bench = comparison.Bench(context, overwrite)
+        bench = bench_module.Bench(context, overwrite)
         ours = bench.run([picture], points, "ours")
         return ours + bench.match([picture], ["jpeg"], ours, "equal bytes")
 
     first = measure_all()
     calls = []
-    monkeypatch.setattr(comparison, "measure", lambda *a: calls.append(a) or results.measure(*a))
+    monkeypatch.setattr(bench_module, "measure", lambda *a: calls.append(a) or measure.measure(*a))
     times = [(row.key, row.encode_s) for row in first]
     assert [(row.key, row.encode_s) for row in measure_all()] == times and not calls
     (context.folder / first[0].file).unlink()
@@ -152,19 +153,19 @@ def test_finished_work_is_not_done_again(
 
 
 def test_an_interrupted_bench_keeps_what_it_measured(
-    model: FakeModel, picture: results.Picture, context: results.Context, monkeypatch: pytest.MonkeyPatch
+    model: FakeModel, picture: measure.Picture, context: measure.Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     points = points_of(model, [4, 6, 8])
     stopped = dataclasses.replace(points[2], encode=lambda image: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
-        comparison.Bench(context).run([picture], [*points[:2], stopped], "ours")
+        bench_module.Bench(context).run([picture], [*points[:2], stopped], "ours")
     assert [row.bits for row in results.read_rows(context.folder / "measured.csv")] == [4, 6]
 
 
 def test_matched_files_are_as_long_as_their_targets(
-    model: FakeModel, picture: results.Picture, context: results.Context
+    model: FakeModel, picture: measure.Picture, context: measure.Context
 ) -> None:
-    bench = comparison.Bench(context)
+    bench = bench_module.Bench(context)
     targets = bench.run([picture], points_of(model, [6, 8]), "ours")
     matched = bench.match([picture], ["jpeg", "jp2"], targets, "equal bytes")
     assert {(row.codec, row.matched_to) for row in matched} == {
@@ -177,43 +178,43 @@ def test_matched_files_are_as_long_as_their_targets(
 
 
 def test_reconstructions_are_kept_as_decoded(
-    model: FakeModel, picture: results.Picture, context: results.Context
+    model: FakeModel, picture: measure.Picture, context: measure.Context
 ) -> None:
-    points = [points_of(model, [6])[0], comparison.ladder_points(["webp"])[5]]
-    rows = comparison.Bench(context).run([picture], points, "both")
-    comparison.keep_reconstructions(rows, context.folder)
+    points = [points_of(model, [6])[0], ladder_points(["webp"])[5]]
+    rows = bench_module.Bench(context).run([picture], points, "both")
+    bench_module.keep_reconstructions(rows, context.folder)
     for row in rows:
-        with Image.open(results.reconstruction_path(row.file, context.folder)) as kept:
+        with Image.open(measure.reconstruction_path(row.file, context.folder)) as kept:
             assert distortion.psnr_db(to_array(picture.image), to_array(kept)) == row.psnr_db
 
 
 def test_wrong_parameters_are_one_liners(model: FakeModel) -> None:
     with pytest.raises(ParameterError, match="5 bits; choose from 4, 6, 8"):
-        comparison.operating_points(model, [], [5])
+        operating_points(model, [], [5])
     with pytest.raises(ParameterError, match="like 15,43,71"):
-        comparison.numbers("15;43")
+        numbers("15;43")
     with pytest.raises(ParameterError, match="unknown split"):
-        comparison.select([], ["tset"])
+        bench_module.select([], ["tset"])
     with pytest.raises(ParameterError, match="no photograph"):
-        comparison.select([], ["test"])
+        bench_module.select([], ["test"])
 
 
 def test_no_search_points_without_steps(model: FakeModel) -> None:
-    at, searched = (comparison.operating_points(model, [50], bits) for bits in ([4, 6], [6]))
-    labels = [point.setting for point in comparison.latent_points(model, at, searched, 20)]
+    at, searched = (operating_points(model, [50], bits) for bits in ([4, 6], [6]))
+    labels = [point.setting for point in latent_points(model, at, searched, 20)]
     assert labels == ["b4-s0", "b6-s0", "b6-s20"]
-    assert len(comparison.latent_points(model, at, searched, 0)) == 2
+    assert len(latent_points(model, at, searched, 0)) == 2
 
 
 def test_rows_of_the_codec_name_quality_code_and_steps(
-    monkeypatch: pytest.MonkeyPatch, picture: results.Picture, context: results.Context
+    monkeypatch: pytest.MonkeyPatch, picture: measure.Picture, context: measure.Context
 ) -> None:
     model = tiny_model()
     install(monkeypatch, model)
-    at = comparison.operating_points(model, comparison.numbers("1, 50.5,100"), [6])
-    points = comparison.latent_points(model, at, at[1:2], 1)
+    at = operating_points(model, numbers("1, 50.5,100"), [6])
+    points = latent_points(model, at, at[1:2], 1)
     assert [point.setting for point in points] == ["q0-s0", "q448-s0", "q896-s0", "q448-s1"]
-    rows = [results.measure(picture, point, context) for point in points]
+    rows = [measure.measure(picture, point, context) for point in points]
     assert [row.quality for row in rows] == [1, 50.5, 100, 50.5]
     for row in rows:
         assert (row.num_channels, row.bits, row.codec) == (0, 0, model.name)
@@ -223,21 +224,21 @@ def test_rows_of_the_codec_name_quality_code_and_steps(
 
 
 def test_the_codec_meets_real_compression_ratios(
-    monkeypatch: pytest.MonkeyPatch, picture: results.Picture, context: results.Context, model: FakeModel
+    monkeypatch: pytest.MonkeyPatch, picture: measure.Picture, context: measure.Context, model: FakeModel
 ) -> None:
-    assert comparison.ratio_points(model, [6.12], 0) == []  # bit depths are too far apart
+    assert ratio_points(model, [6.12], 0) == []  # bit depths are too far apart
     tiny = tiny_model()
     install(monkeypatch, tiny)
     pixel_bytes = 3 * picture.image.width * picture.image.height
-    middle = results.measure(picture, comparison.latent_points(
-        tiny, comparison.operating_points(tiny, [50], []), [], 0)[0], context)  # fmt: skip
-    points = comparison.ratio_points(tiny, [middle.compression_ratio * 0.99, 1.01, 1e4], 0)
-    met, largest = (results.measure(picture, point, context) for point in points[:2])
+    middle = measure.measure(picture, latent_points(
+        tiny, operating_points(tiny, [50], []), [], 0)[0], context)  # fmt: skip
+    points = ratio_points(tiny, [middle.compression_ratio * 0.99, 1.01, 1e4], 0)
+    met, largest = (measure.measure(picture, point, context) for point in points[:2])
     assert met.setting.startswith("r") and np.isnan(met.quality)
     assert 0.97 * middle.bytes <= met.bytes <= pixel_bytes / (middle.compression_ratio * 0.99)
     assert largest.bytes == len(codec.compress(picture.image, model=tiny, quality=100)) < pixel_bytes / 1.01
     with pytest.raises(ParameterError, match="no file of at most"):
-        results.measure(picture, points[2], context)
+        measure.measure(picture, points[2], context)
 
 
 def test_settings_that_ask_for_a_ratio_are_told_apart() -> None:
@@ -375,21 +376,21 @@ def test_files_of_a_real_ratio_stand_beside_2020_and_on_no_curve(
         method for method in table["method"] if "real CR" not in method
     ]
     assert len(rate_distortion.curves(rows)) == len(rate_distortion.curves(codec_rows))
-    shown, of_codec = (results_table.showcase(kept, "a")["setting"].tolist() for kept in (rows, codec_rows))
+    shown, of_codec = (reconstructions.showcase(kept, "a")["setting"].tolist() for kept in (rows, codec_rows))
     assert shown == of_codec
 
 
 def test_showcase_of_the_codec_takes_the_lower_searched_qualities(codec_rows: pd.DataFrame) -> None:
-    shown = results_table.showcase(codec_rows, "a")
+    shown = reconstructions.showcase(codec_rows, "a")
     assert shown["quality"].tolist()[:3] == [25, 50, 75] and set(shown["search_steps"][:3]) == {300}
     assert shown["matched_to"].tolist()[3:] == [f"hyperprior/q{quality}-s300" for quality in (25, 50, 75)]
 
 
 def test_showcase_takes_the_longest_search_of_the_nearest_depth(rows: pd.DataFrame) -> None:
-    shown = results_table.showcase(rows, "b", bits=5)
+    shown = reconstructions.showcase(rows, "b", bits=5)
     assert shown["image"].unique().tolist() == ["b"]
     assert shown["codec"].tolist() == ["vaegan-8", "vaegan-2", "jpeg", "jpeg"]
     assert shown["search_steps"].tolist()[:2] == [20, 20]
     assert shown["matched_to"].tolist()[2:] == ["vaegan-2/b6-s20", "vaegan-8/b6-s20"]
     with pytest.raises(ParameterError, match="'c' was not compressed"):
-        results_table.showcase(rows, "c")
+        reconstructions.showcase(rows, "c")

@@ -10,8 +10,8 @@ from tiny_hyperprior import tiny_model
 
 from vgic_lib.errors import ParameterError
 from vgic_lib.evaluation import search_methods
-from vgic_lib.evaluation.bench import operating_points
-from vgic_lib.evaluation.results import make_picture
+from vgic_lib.evaluation.measure import make_picture
+from vgic_lib.evaluation.points import operating_points
 from vgic_lib.models.vaegan import VaeGan
 
 METHODS = ["straight-through", "from-noise"]

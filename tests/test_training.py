@@ -18,11 +18,12 @@ from torch.nn import functional as F
 from vgic_lib.errors import ModelError, ParameterError
 from vgic_lib.networks.discriminator import Discriminator
 from vgic_lib.networks.vaegan import Encoder, Generator
-from vgic_lib.training import loop, losses, vaegan
+from vgic_lib.training import loop, losses, vaegan, vaegan_steps
 from vgic_lib.training.config import VaeGanConfig
 from vgic_lib.training.loop import CHECKPOINT, METRICS, Trainer, train
-from vgic_lib.training.losses import Networks, Optimizers, StepLosses, adversarial_step, distortion
+from vgic_lib.training.losses import distortion
 from vgic_lib.training.vaegan import validate
+from vgic_lib.training.vaegan_steps import Networks, Optimizers, StepLosses, adversarial_step
 
 NESTED = VaeGanConfig(
     num_channels=(2, 4), bits=(4, 8), initialisation="klt", distortion="psnr", adversarial_from=1.0,
@@ -309,7 +310,7 @@ def test_a_step_has_the_losses_and_gradients_of_2020(monkeypatch, kinds, size, b
     torch.manual_seed(0)
     networks = Networks(*(kind(2) for kind in kinds))
     networks.discriminator.eval()  # no dropout
-    monkeypatch.setattr(losses, "_smooth", torch.full_like)
+    monkeypatch.setattr(vaegan_steps, "_smooth", torch.full_like)
     x = smooth_crops(batch, *size)
     copies = Networks(*(kind(2) for kind in kinds))
     for copy, network in zip(copies, networks, strict=True):
@@ -331,7 +332,7 @@ def test_a_step_has_the_losses_and_gradients_of_2020(monkeypatch, kinds, size, b
 
 
 def test_labels_are_smoothed():
-    real, fake = (losses._smooth(torch.zeros(1000), low) for low in (0.9, 0))
+    real, fake = (vaegan_steps._smooth(torch.zeros(1000), low) for low in (0.9, 0))
     assert 0.9 <= real.min() < 0.91 < 0.99 < real.max() <= 1
     assert 0 <= fake.min() < 0.01 < 0.09 < fake.max() <= 0.1
 
@@ -347,7 +348,7 @@ def test_distortions():
 
 def test_the_quantiser_rounds_and_lets_the_gradient_pass():
     y = torch.linspace(-1, 1, 33).reshape(1, 1, 1, 33).requires_grad_()
-    y_hat = losses.quantise_straight_through(y, torch.full((1, 1, 1, 1), 2))
+    y_hat = vaegan_steps.quantise_straight_through(y, torch.full((1, 1, 1, 1), 2))
     steps = (y_hat.detach() + 1) * 1.5
     assert_near(steps, steps.round(), atol=1e-6)
     assert_near(steps, ((y.detach() + 1) * 1.5).round(), atol=1e-6)
@@ -356,7 +357,7 @@ def test_the_quantiser_rounds_and_lets_the_gradient_pass():
 
 
 def test_the_mask_keeps_the_first_channels():
-    mask = losses.channel_mask(torch.tensor([1, 3]), 3)
+    mask = vaegan_steps.channel_mask(torch.tensor([1, 3]), 3)
     assert mask[:, :, 0, 0].tolist() == [[1, 0, 0], [1, 1, 1]]
 
 

@@ -16,16 +16,9 @@ from vgic_lib.networks.hyperprior import Hyperprior
 from vgic_lib.training import hyperprior, loop
 from vgic_lib.training.config import HyperpriorConfig
 from vgic_lib.training.export import make_model
-from vgic_lib.training.hyperprior import (
-    HyperpriorTask,
-    centre_crops,
-    make_network,
-    objective,
-    trade_off,
-    uses_bf16,
-    validate,
-)
+from vgic_lib.training.hyperprior import HyperpriorTask, centre_crops, make_network, uses_bf16, validate
 from vgic_lib.training.loop import CHECKPOINT, Trainer, train
+from vgic_lib.training.losses import objective, trade_off
 from vgic_lib.training.throughput import flops, matmul_rate
 
 TINY = HyperpriorConfig(

@@ -11,11 +11,11 @@ import argparse
 from pathlib import Path
 
 from vgic_lib import paths
-from vgic_lib.evaluation import bench as comparison
-from vgic_lib.evaluation import rate_distortion, results
+from vgic_lib.evaluation import measure, rate_distortion, results
+from vgic_lib.evaluation.bench import Bench, keep_reconstructions, make_context
 from vgic_lib.files import atomic_path
 from vgic_lib.images import read_image
-from vgic_lib.reporting import reconstructions, results_table
+from vgic_lib.reporting import reconstructions
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 BESIDE = "avif-psnr"
@@ -31,16 +31,16 @@ def main():
     rows = results.read_rows(folder / "rows.csv")
     deltas = rate_distortion.picture_table(results.to_frame(rows)).sort_values("VGIC")
     print(deltas.to_string(index=False, float_format="%.1f"))
-    bench = comparison.Bench(comparison.make_context(run, seed=0))
+    bench = Bench(make_context(run, seed=0))
     for number, name in enumerate(deltas["image"].iloc[:-3:-1], 1):
         own = [
             row for row in rows if row.image == name and row.codec == "hyperprior" and not row.search_steps
         ]
-        image = read_image(results.original_path(folder, name, own[0].image_id))
-        picture = results.Picture(name, own[0].split, image, own[0].image_id)
+        image = read_image(measure.original_path(folder, name, own[0].image_id))
+        picture = measure.Picture(name, own[0].split, image, own[0].image_id)
         together = own + bench.match([picture], [BESIDE], own, "equal bytes")
-        shown = results_table.showcase(results.to_frame(together), name, beside=[BESIDE])
-        comparison.keep_reconstructions([row for row in together if row.file in set(shown["file"])], folder)
+        shown = reconstructions.showcase(results.to_frame(together), name, beside=[BESIDE])
+        keep_reconstructions([row for row in together if row.file in set(shown["file"])], folder)
         figure = reconstructions.reconstructions(shown, folder)
         with atomic_path(DOCS / f"weakest-{number}.png") as temporary:
             figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})

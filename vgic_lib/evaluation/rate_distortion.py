@@ -17,7 +17,6 @@ from vgic_lib import paths
 from vgic_lib.datasets.sources import KODAK_SHA256
 from vgic_lib.evaluation.classical import CLASSICAL as CLASSICAL_CODECS
 from vgic_lib.evaluation.results import aggregate, asked_ratio
-from vgic_lib.reporting.typeset import Column
 
 OURS, CLASSICAL, PUBLISHED = "ours", "classical", "published"
 PUBLISHED_KODAK = paths.PUBLISHED / "kodak.csv"
@@ -199,35 +198,7 @@ def picture_table(rows: pd.DataFrame, anchor: str = "jpeg") -> pd.DataFrame:
     return table.sort_values(known[-1], kind="stable", ignore_index=True) if known else table
 
 
-BD_CAPTION = "Bjontegaard delta of the rate, PSNR on RGB, against JPEG (baseline, 4:2:0) of the same source."
-BD_NOTES = (
-    "Negative: smaller files at equal PSNR. Mean over the stated range, what both mean curves cover of "
-    f"{COMPARED_DB[0]:g} to {COMPARED_DB[1]:g} dB, by piecewise cubic interpolation (PCHIP) of log rate; "
-    "numbers over very different ranges do not compare. Measured curves are compared with the JPEG files of "
-    "this run, published ones with the published JPEG; “hyperprior” is the published curve of Ballé et al. "
-    "2018. Per picture: mean ± standard deviation of each picture's own delta, over its own range. A curve "
-    "of the VAE-GAN joins its channel counts. Empty: not known, or no PSNR that both reach."
-)
-_BD_COLUMNS = (
-    Column("curve", "Codec"),
-    Column("bd_rate_percent", "against JPEG (%)", 1),
-    Column("low_db", "from (dB)", 1),
-    Column("high_db", "to (dB)", 1),
-    Column("hyperprior_percent", "against hyperprior (%)", 1),
-    Column("bd_rate_mean_percent", "per picture (%)", 1, spread=True),
-    Column("images", "pictures", 0),
-)
-PICTURES_CAPTION = "Each picture's own BD-rate against JPEG (%), best first."
-
-
-def bd_columns(table: pd.DataFrame) -> list[Column]:
-    """What of `bd_table` is printed: the comparison with 2018 only where there is one."""
-    known = table["hyperprior_percent"].notna().any()
-    return [column for column in _BD_COLUMNS if known or column.name != "hyperprior_percent"]
-
-
 PERCEPTUAL = ("ssimulacra2", "ms_ssim_db", "st_lpips")  # what judges how a picture looks
-PERCEPTUAL_CAPTION = "Bjontegaard delta of the rate by perceptual metrics, against JPEG (baseline, 4:2:0)."
 
 
 def perceptual_points(rows: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
@@ -256,15 +227,3 @@ def perceptual_table(points: pd.DataFrame, anchor: str = "jpeg") -> pd.DataFrame
         if name != title
     ]
     return pd.DataFrame(lines, columns=["curve", *PERCEPTUAL, "images"])
-
-
-def perceptual_columns() -> list[Column]:
-    """All of `perceptual_table`."""
-    titles = ("SSIMULACRA2 (%)", "MS-SSIM (%)", "ST-LPIPS (%)")
-    scores = map(Column, PERCEPTUAL, titles, (1, 1, 1))
-    return [Column("curve", "Codec"), *scores, Column("images", "pictures", 0)]
-
-
-def picture_columns(table: pd.DataFrame) -> list[Column]:
-    """All of `picture_table` is printed."""
-    return [Column("image", "Picture"), *(Column(name, name, 1) for name in table.columns[1:])]

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from vgic_lib.errors import ParameterError
-from vgic_lib.evaluation.bench import OperatingPoint
+from vgic_lib.evaluation.measure import Picture
+from vgic_lib.evaluation.points import OperatingPoint
 from vgic_lib.evaluation.rate_distortion import bd_rate
-from vgic_lib.evaluation.results import Picture
 from vgic_lib.files import atomic_path
 from vgic_lib.images import to_tensor
 from vgic_lib.models.hyperprior import HyperpriorModel

@@ -23,7 +23,7 @@ from vgic_lib.bitstream.fixed_point import (
 )
 from vgic_lib.bitstream.range_coding import Decoder, Encoder, Tables
 from vgic_lib.errors import BitstreamError, ParameterError
-from vgic_lib.models.vaegan import Quantised
+from vgic_lib.models.base import Quantised
 from vgic_lib.networks.context import INDEX_UNIT, Pass
 from vgic_lib.networks.hyperprior import Z_STRIDE, Hyperprior
 from vgic_lib.networks.lapped import BLOCK

@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from vgic_lib.bitstream.interlaced_prior import InterlacedPrior, residual_tables
 from vgic_lib.errors import BitstreamError, ParameterError
+from vgic_lib.models.base import Quantised
 from vgic_lib.networks.vaegan import STRIDE, Encoder, Generator
 
 BIT_DEPTHS = (4, 6, 8)
@@ -35,13 +36,6 @@ class Setting(NamedTuple):
     def largest(self) -> int:
         """Largest symbol."""
         return 2**self.bits - 1
-
-
-class Quantised(NamedTuple):
-    """Quantised (or relaxed) latents and their ideal code length in bits, (B,)."""
-
-    latents: tuple[Tensor, ...]
-    bits: Tensor
 
 
 class VaeGan(nn.Module):

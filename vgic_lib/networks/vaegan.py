@@ -14,10 +14,26 @@ Pixels and latents lie in [-1, 1] (tanh). The sizes match where H and W are 2 mo
 import torch
 from torch import nn
 
-from vgic_lib.networks.blocks import ResidualBlock
-
 CHANNEL_COUNTS = (2, 4, 8, 16, 28)  # latent channels n of the published table
 STRIDE = 4  # pixels per latent element along each axis
+
+
+class ResidualBlock(nn.Sequential):
+    """Two zero-padded 3x3 convolutions with a LeakyReLU between them, and a skip connection.
+
+    The padding is a layer of its own, so that the parameters carry the indices (1 and 4) of the
+    published weights.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(
+            nn.ZeroPad2d(1), nn.Conv2d(channels, channels, 3), nn.LeakyReLU(),
+            nn.ZeroPad2d(1), nn.Conv2d(channels, channels, 3),
+        )  # fmt: skip
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, C, H, W) to (B, C, H, W)."""
+        return x + super().forward(x)
 
 
 class Encoder(nn.Module):

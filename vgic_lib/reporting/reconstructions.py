@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The figure of 2020: one picture at several rates, with details and classical codecs beside."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from matplotlib.patches import Rectangle
 
 from vgic_lib.errors import ParameterError
 from vgic_lib.evaluation.classical import CLASSICAL
+from vgic_lib.evaluation.measure import original_path, reconstruction_path
 from vgic_lib.evaluation.rate_distortion import curve_title
-from vgic_lib.evaluation.results import original_path, reconstruction_path
+from vgic_lib.evaluation.results import asked_ratio
 from vgic_lib.figures import ACCENT, Figure, blank, style
 from vgic_lib.images import read_image, to_array
 
@@ -125,3 +127,50 @@ def _detail(pixels: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
 
 def _cut(pixels: np.ndarray, corner: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
     return pixels[corner[1] : corner[1] + size[1], corner[0] : corner[0] + size[0]]
+
+
+SHOWN = 3  # qualities in the figure of reconstructions
+
+
+def showcase(
+    rows: pd.DataFrame, image: str = "", bits: int = 6, beside: Sequence[str] = ("jpeg", "avif")
+) -> pd.DataFrame:
+    """Rows of one picture for the figure of reconstructions.
+
+    Of the codec, if it is there, some of the lower qualities, with the longest search; else a VAE-GAN
+    at every channel count.
+
+    Args:
+        rows: as `results.to_frame` makes them.
+        image: name of the picture; empty for the first.
+        bits: bit depth of a VAE-GAN, or else the nearest there is; of its searches the longest.
+        beside: classical codecs to show at equal bytes.
+
+    Raises:
+        ParameterError: there is no such picture.
+    """
+    image = image or rows["image"].iloc[0]
+    rows = rows[rows["image"] == image]
+    ours = rows[~rows["codec"].isin(list(CLASSICAL)) & asked_ratio(rows["setting"]).isna()]
+    if ours.empty:
+        raise ParameterError(
+            f"picture {image!r} was not compressed; name one of the manifest, or leave it empty"
+        )
+    by_quality = ours[ours["bits"] == 0]
+    ours = _by_channels(ours, bits) if by_quality.empty else _by_quality(by_quality)
+    targets = ours["codec"] + "/" + ours["setting"]
+    return pd.concat([ours, rows[rows["matched_to"].isin(targets) & rows["codec"].isin(beside)]])
+
+
+def _by_channels(ours: pd.DataFrame, bits: int) -> pd.DataFrame:
+    ours = ours[(ours["bits"] - bits).abs() == (ours["bits"] - bits).abs().min()]
+    ours = ours.sort_values(["num_channels", "search_steps"], ascending=False)
+    return ours.drop_duplicates("num_channels")
+
+
+def _by_quality(ours: pd.DataFrame) -> pd.DataFrame:
+    """The lower qualities, where differences show; all of one model with equally many steps of search."""
+    ours = ours[ours["codec"] == ours["codec"].iloc[0]]
+    ours = ours[ours["search_steps"] == ours["search_steps"].max()].sort_values("quality")
+    last = max(len(ours) // 2, min(SHOWN, len(ours)) - 1)
+    return ours.iloc[np.linspace(0, last, min(SHOWN, len(ours))).round().astype(int)]

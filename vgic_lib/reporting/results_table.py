@@ -7,14 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from vgic_lib.errors import ParameterError
 from vgic_lib.evaluation.classical import CLASSICAL
 from vgic_lib.evaluation.rate_distortion import curve_title
 from vgic_lib.evaluation.results import aggregate, asked_ratio
 from vgic_lib.reporting.typeset import Column
 
 SAME_LENGTH = 0.05  # files whose mean lengths differ by more are not called equally long
-SHOWN = 3  # qualities in the figure of reconstructions
 
 
 class Published(NamedTuple):
@@ -149,47 +147,3 @@ def results_columns(table: pd.DataFrame) -> list[Column]:
 
 def _has_2020(table: pd.DataFrame) -> bool:
     return bool((table["num_channels"] > 0).any())
-
-
-def showcase(
-    rows: pd.DataFrame, image: str = "", bits: int = 6, beside: Sequence[str] = ("jpeg", "avif")
-) -> pd.DataFrame:
-    """Rows of one picture for the figure of reconstructions.
-
-    Of the codec, if it is there, some of the lower qualities, with the longest search; else a VAE-GAN
-    at every channel count.
-
-    Args:
-        rows: as `results.to_frame` makes them.
-        image: name of the picture; empty for the first.
-        bits: bit depth of a VAE-GAN, or else the nearest there is; of its searches the longest.
-        beside: classical codecs to show at equal bytes.
-
-    Raises:
-        ParameterError: there is no such picture.
-    """
-    image = image or rows["image"].iloc[0]
-    rows = rows[rows["image"] == image]
-    ours = rows[~rows["codec"].isin(list(CLASSICAL)) & asked_ratio(rows["setting"]).isna()]
-    if ours.empty:
-        raise ParameterError(
-            f"picture {image!r} was not compressed; name one of the manifest, or leave it empty"
-        )
-    by_quality = ours[ours["bits"] == 0]
-    ours = _by_channels(ours, bits) if by_quality.empty else _by_quality(by_quality)
-    targets = ours["codec"] + "/" + ours["setting"]
-    return pd.concat([ours, rows[rows["matched_to"].isin(targets) & rows["codec"].isin(beside)]])
-
-
-def _by_channels(ours: pd.DataFrame, bits: int) -> pd.DataFrame:
-    ours = ours[(ours["bits"] - bits).abs() == (ours["bits"] - bits).abs().min()]
-    ours = ours.sort_values(["num_channels", "search_steps"], ascending=False)
-    return ours.drop_duplicates("num_channels")
-
-
-def _by_quality(ours: pd.DataFrame) -> pd.DataFrame:
-    """The lower qualities, where differences show; all of one model with equally many steps of search."""
-    ours = ours[ours["codec"] == ours["codec"].iloc[0]]
-    ours = ours[ours["search_steps"] == ours["search_steps"].max()].sort_values("quality")
-    last = max(len(ours) // 2, min(SHOWN, len(ours)) - 1)
-    return ours.iloc[np.linspace(0, last, min(SHOWN, len(ours))).round().astype(int)]

@@ -15,26 +15,14 @@ from vgic_lib.networks.lapped import BLOCK
 from vgic_lib.networks.quality import ANCHORS
 from vgic_lib.training.config import HyperpriorConfig
 from vgic_lib.training.crops import CropSampler
-from vgic_lib.training.losses import update
+from vgic_lib.training.losses import objective, trade_off, update
 
 VALIDATION_SIDE = 256  # pixels at most
 VALIDATION_QUALITIES = (0.0, 2.0, 4.5, 7.0)
-PEAK = 255.0**2
 ARCHITECTURE = (
     "groups", "context_sides", "analysis_widths", "analysis_blocks", "synthesis_latent", "synthesis_widths",
     "synthesis_blocks", "hyper_latent", "features", "context", "hidden",
 )  # fmt: skip
-
-
-def trade_off(config: HyperpriorConfig, quality: Tensor) -> Tensor:
-    """Lambda of lambda * 255**2 * MSE + bits per pixel, for quality (B,) in [0, ANCHORS - 1]."""
-    return config.lambda_low * (config.lambda_high / config.lambda_low) ** (quality / (ANCHORS - 1))
-
-
-def objective(config: HyperpriorConfig, quality: Tensor, mse: Tensor, bpp: Tensor) -> Tensor:
-    """Lambda * 255**2 * MSE + bits per pixel, each divided by sqrt(lambda) so that all rates pull alike."""
-    weight = trade_off(config, quality)
-    return (weight * PEAK * mse + bpp) / weight.sqrt()
 
 
 def make_network(config: HyperpriorConfig) -> Hyperprior:

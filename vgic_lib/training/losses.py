@@ -1,59 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""What one training step does: forward passes, losses and updates."""
-
-from typing import NamedTuple
+"""Losses of training, and the update that follows from one."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vgic_lib.networks.discriminator import Discriminator
-from vgic_lib.networks.vaegan import Encoder, Generator
-from vgic_lib.training.config import VaeGanConfig
+from vgic_lib.networks.quality import ANCHORS
+from vgic_lib.training.config import HyperpriorConfig
 
-LABEL_SMOOTHING = 0.1  # real labels in [0.9, 1], fake ones in [0, 0.1]
+PEAK = 255.0**2
 L1_WEIGHT = 2.0
 PSNR_CEILING_DB = 36.0  # crops that are already this good stop pulling
-
-
-class Networks(NamedTuple):
-    """What is trained. The discriminator is None without an adversarial phase."""
-
-    encoder: Encoder
-    generator: Generator
-    discriminator: Discriminator | None
-
-
-class Optimizers(NamedTuple):
-    """Adam for encoder and generator together, and for the discriminator."""
-
-    codec: torch.optim.Optimizer
-    discriminator: torch.optim.Optimizer | None
-
-
-class StepLosses(NamedTuple):
-    """Losses of a step. The adversarial ones are NaN where the discriminator does not take part."""
-
-    distortion: Tensor
-    generator: Tensor
-    discriminator: Tensor
-
-
-def quantise_straight_through(y: Tensor, bits: Tensor) -> Tensor:
-    """Round latents in [-1, 1] to 2**bits levels; the gradient passes as if nothing had happened.
-
-    Args:
-        y: (B, n, h, w) in [-1, 1].
-        bits: (B, 1, 1, 1) bit depth of each sample.
-    """
-    levels = 2.0**bits - 1
-    y_hat = torch.round((y + 1) / 2 * levels) / levels * 2 - 1
-    return y + (y_hat - y).detach()
-
-
-def channel_mask(num_channels: Tensor, channels: int) -> Tensor:
-    """(B,) channel counts to a (B, channels, 1, 1) mask that keeps the first ones."""
-    return (torch.arange(channels)[None] < num_channels[:, None]).float()[:, :, None, None]
 
 
 def distortion(x_hat: Tensor, x: Tensor, kind: str) -> Tensor:
@@ -68,68 +25,10 @@ def distortion(x_hat: Tensor, x: Tensor, kind: str) -> Tensor:
     return 10 * torch.log10(mse + 10 ** (-PSNR_CEILING_DB / 10)).mean()
 
 
-def _latents(networks: Networks, x: Tensor, config: VaeGanConfig) -> Tensor:
-    """Encode; with several channel counts or bit depths, draw one for each sample."""
-    y = networks.encoder(x).float()  # bfloat16 would blur 8-bit rounding
-    if config.bits:
-        choice = torch.tensor(config.bits)[torch.randint(len(config.bits), (len(x), 1, 1, 1))]
-        y = quantise_straight_through(y, choice.to(y.device))
-    if config.nested:
-        counts = torch.tensor(config.num_channels)[torch.randint(len(config.num_channels), (len(x),))]
-        y = y * channel_mask(counts, y.shape[1]).to(y.device)
-    return y
-
-
-def reconstruction_step(
-    networks: Networks, optimizers: Optimizers, x: Tensor, config: VaeGanConfig
-) -> StepLosses:
-    """One update of encoder and generator for distortion alone. `x` is (B, 3, H, W) in [-1, 1]."""
-    loss = distortion(networks.generator(_latents(networks, x, config)), x, config.distortion)
-    update(optimizers.codec, loss, config.clip_norm)
-    nan = torch.tensor(float("nan"))
-    return StepLosses(loss.detach(), nan, nan)
-
-
-def adversarial_step(
-    networks: Networks, optimizers: Optimizers, x: Tensor, config: VaeGanConfig
-) -> StepLosses:
-    """One update of the discriminator, then one of encoder and generator: the losses of 2020.
-
-    Discriminator: BCE on real and reconstructed images. Encoder and generator: BCE towards "real"
-    plus distortion. Each network runs once where the 2020 program ran the encoder three times and
-    passed gradients that nobody used: the discriminator sees real and detached images in one batch
-    with one upsampled latent, and its weights take no gradient in the second update.
-
-    Args:
-        networks: with a discriminator.
-        optimizers: with one for the discriminator.
-        x: (B, 3, 218, 178) in [-1, 1].
-        config: of the run.
-    """
-    discriminator = networks.discriminator
-    y = _latents(networks, x, config)
-    x_hat = networks.generator(y)
-    real, fake = discriminator(torch.cat([x, x_hat.detach()]), y.detach()).float().chunk(2)
-    discriminator_loss = bce(real, _smooth(real, 1 - LABEL_SMOOTHING)) + bce(fake, _smooth(fake, 0))
-    update(optimizers.discriminator, discriminator_loss, config.clip_norm)
-
-    discriminator.requires_grad_(False)
-    verdict = discriminator(x_hat, y).float()
-    loss = distortion(x_hat, x, config.distortion)
-    generator_loss = bce(verdict, _smooth(verdict, 1 - LABEL_SMOOTHING)) + loss
-    update(optimizers.codec, generator_loss, config.clip_norm)
-    discriminator.requires_grad_(True)
-    return StepLosses(loss.detach(), generator_loss.detach(), discriminator_loss.detach())
-
-
 def bce(probability: Tensor, label: Tensor) -> Tensor:
     """Binary cross-entropy in float32, outside autocast (which refuses it)."""
     with torch.autocast(probability.device.type, enabled=False):
         return F.binary_cross_entropy(probability, label)
-
-
-def _smooth(like: Tensor, low: float) -> Tensor:
-    return torch.empty_like(like).uniform_(low, low + LABEL_SMOOTHING)
 
 
 def update(optimizer: torch.optim.Optimizer, loss: Tensor, clip_norm: float) -> None:
@@ -139,3 +38,14 @@ def update(optimizer: torch.optim.Optimizer, loss: Tensor, clip_norm: float) -> 
     if clip_norm:
         nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip_norm)
     optimizer.step()
+
+
+def trade_off(config: HyperpriorConfig, quality: Tensor) -> Tensor:
+    """Lambda of lambda * 255**2 * MSE + bits per pixel, for quality (B,) in [0, ANCHORS - 1]."""
+    return config.lambda_low * (config.lambda_high / config.lambda_low) ** (quality / (ANCHORS - 1))
+
+
+def objective(config: HyperpriorConfig, quality: Tensor, mse: Tensor, bpp: Tensor) -> Tensor:
+    """Lambda * 255**2 * MSE + bits per pixel, each divided by sqrt(lambda) so that all rates pull alike."""
+    weight = trade_off(config, quality)
+    return (weight * PEAK * mse + bpp) / weight.sqrt()

@@ -17,6 +17,7 @@ from vgic_lib.errors import DataError
 from vgic_lib.files import atomic_path, write_text
 from vgic_lib.images import to_image, to_tensor
 from vgic_lib.models.store import as_stored, save_model
+from vgic_lib.training import curves
 from vgic_lib.training.config import TrainingConfig, VaeGanConfig
 from vgic_lib.training.export import CodecModel, describe, fit_priors, make_model, shown_settings
 from vgic_lib.training.loop import Trained, Trainer, train
@@ -77,7 +78,7 @@ def train_model(
 def write_report(trainer: Trainer, folder: Path, validation: Sequence[np.ndarray]) -> None:
     """Write curves and sample reconstructions of a run so far."""
     metrics = pd.DataFrame(trainer.metrics)
-    figures.save_figure(figures.training_curves(metrics), folder / "curves", metrics)
+    figures.save_figure(curves.training_curves(metrics), folder / "curves", metrics)
     model = make_model(trainer.averaged(), trainer.config)
     height, width = SAMPLE_SIZE
     lines = []

@@ -13,7 +13,7 @@ from vgic_lib.networks.klt import fit_klt, initialise_klt
 from vgic_lib.networks.vaegan import STRIDE, Encoder, Generator, initialise_as_published
 from vgic_lib.training.config import VaeGanConfig
 from vgic_lib.training.crops import CropSampler
-from vgic_lib.training.losses import (
+from vgic_lib.training.vaegan_steps import (
     Networks,
     Optimizers,
     adversarial_step,

@@ -3,26 +3,12 @@
 
 import dataclasses
 import json
-import os
-import platform
-import subprocess
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from vgic_lib import files, paths
-
-PACKAGES = (
-    "vgic",
-    "torch",
-    "numpy",
-    "pillow",
-    "pillow-jxl-plugin",
-    "scikit-image",
-    "constriction",
-    "papermill",
-)
+from vgic_lib.environment import Environment
 
 
 @dataclass(frozen=True)
@@ -38,15 +24,6 @@ class StepRecord:
     time_s: float = 0.0  # of the last attempt
     files: tuple[str, ...] = ()  # written by the step, relative to the project folder
     error: str = ""
-
-
-@dataclass(frozen=True)
-class Environment:
-    """Where a run was made."""
-
-    commit: str  # of the project, with "-dirty" for uncommitted changes; empty outside a git checkout
-    versions: dict[str, str]
-    device: str
 
 
 @dataclass(frozen=True)
@@ -89,29 +66,3 @@ def read_manifest(run: str) -> Manifest | None:
         return Manifest(**{**values, "environment": Environment(**values["environment"]), "steps": steps})
     except (OSError, ValueError, TypeError, KeyError):
         return None
-
-
-def describe_environment() -> Environment:
-    """Commit, package versions and device of this process."""
-    import torch  # takes seconds, and a run that has nothing to do needs none
-
-    versions = {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES}
-    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else f"cpu, {os.cpu_count()} cores"
-    return Environment(commit(), versions, f"{device}, {platform.system()} {platform.machine()}")
-
-
-def commit() -> str:
-    """Commit of the project's code, with "-dirty" for uncommitted changes; empty if there is none."""
-    folder = paths.PROJECT
-    if not (folder / ".git").exists():
-        return ""
-    try:
-        name = _git(folder, "rev-parse", "--short=12", "HEAD")
-        return name + ("-dirty" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
-def _git(folder: Path, *words: str) -> str:
-    command = ["git", "-C", str(folder), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

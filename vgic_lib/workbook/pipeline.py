@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vgic_lib import paths
+from vgic_lib import environment, paths
 from vgic_lib.errors import VgicError
 from vgic_lib.workbook import manifest as manifests
 from vgic_lib.workbook.manifest import Manifest, StepRecord
@@ -102,7 +102,7 @@ def _start_manifest(
         profile.name,
         profile.description,
         overrides,
-        manifests.describe_environment(),
+        environment.describe_environment(),
         seeds,
         tuple(records),
     )

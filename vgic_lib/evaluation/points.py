@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""What is measured: codecs at settings, ours and the classical ones."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+
+from vgic_lib import codec
+from vgic_lib.bitstream import container
+from vgic_lib.errors import ParameterError
+from vgic_lib.evaluation.classical import ClassicalCodec, classical_codec
+from vgic_lib.evaluation.measure import (
+    Latents,
+    Point,
+)
+from vgic_lib.evaluation.results import Row, ratio_setting
+from vgic_lib.models.store import Model
+
+
+def numbers(text: object) -> list[float]:
+    """The numbers in a comma-separated list. Raises ParameterError."""
+    try:
+        return [float(word) for word in str(text).split(",") if word.strip()]
+    except ValueError as error:
+        raise ParameterError(f"{text!r} is no list of numbers; write it like 15,43,71") from error
+
+
+class OperatingPoint(NamedTuple):
+    """A setting of a latent model."""
+
+    setting: NamedTuple  # as the model defines it
+    label: str  # "b6": bits for each latent element; "q448": quality code
+    quality: float  # that was asked for, 1 to 100; NaN where bits were
+
+
+def operating_points(model: Model, qualities: Sequence[float], bits: Sequence[float]) -> list[OperatingPoint]:
+    """The settings at which a model is measured: bit depths of a VAE-GAN, qualities of any other model.
+
+    Raises:
+        ParameterError: the model has no setting with one of the bit depths, or no such quality.
+    """
+    middle = model.setting(50)
+    if "bits" not in middle._fields:
+        settings = [(model.setting(quality), float(quality)) for quality in qualities]
+        return [OperatingPoint(setting, f"q{model.code(setting)}", quality) for setting, quality in settings]
+    offered = {s.bits: s for s in model.settings if s.num_channels == middle.num_channels}
+    for depth in bits:
+        if depth not in offered:
+            depths = ", ".join(map(str, sorted(offered)))
+            raise ParameterError(f"{model.name} has no setting with {depth:g} bits; choose from {depths}")
+    return [OperatingPoint(offered[depth], f"b{depth:g}", float("nan")) for depth in bits]
+
+
+def latent_points(
+    model: Model, at: Sequence[OperatingPoint], searched: Sequence[OperatingPoint], steps: int
+) -> list[Point]:
+    """Our codec at some operating points, and at those of `searched` with `steps` of latent search."""
+    return [_latent_point(model, point, 0) for point in at] + [
+        _latent_point(model, point, steps) for point in searched if steps
+    ]
+
+
+def ratio_points(model: Model, ratios: Sequence[float], steps: int) -> list[Point]:
+    """Our codec at compression ratios: the best file no longer than the pixels as 24-bit RGB / the ratio.
+
+    Where even the largest file of a picture is shorter, it is that one. Models whose settings are bit
+    depths have no such points.
+    """
+    if "bits" in model.setting(50)._fields:
+        return []
+    return [_ratio_point(model, ratio, steps) for ratio in ratios]
+
+
+def _latent_point(model: Model, at: OperatingPoint, steps: int) -> Point:
+    def encode(image: Image.Image) -> bytes:
+        return codec.compress(image, model=model, setting=at.setting, search_steps=steps)
+
+    return Point(
+        model.name, f"{at.label}-s{steps}", ".vgic", encode, codec.decompress, quality=at.quality,
+        model_id=model.model_id.hex(), num_channels=getattr(at.setting, "num_channels", 0),
+        bits=getattr(at.setting, "bits", 0), search_steps=steps, inspect=partial(_inspect, model),
+    )  # fmt: skip
+
+
+def _ratio_point(model: Model, ratio: float, steps: int) -> Point:
+    def encode(image: Image.Image) -> bytes:
+        target = int(3 * image.width * image.height / ratio)
+        try:
+            return codec.compress(image, model=model, target_bytes=target, search_steps=steps)
+        except ParameterError:
+            largest = codec.compress(image, model=model, quality=100, search_steps=steps)
+            if len(largest) > target:
+                raise
+            return largest
+
+    return Point(
+        model.name, ratio_setting(ratio, steps), ".vgic", encode, codec.decompress,
+        model_id=model.model_id.hex(), search_steps=steps, inspect=partial(_inspect, model),
+    )  # fmt: skip
+
+
+def _inspect(model: Model, data: bytes) -> Latents:
+    header, sections = container.unpack(data)
+    setting = model.from_code(header.setting)
+    with torch.no_grad():
+        latents_hat = model.decode(sections, setting, (header.height, header.width))
+        bits = model.quantise(latents_hat, setting).bits
+    return Latents(sum(y.numel() for y in latents_hat), float(bits.sum()))
+
+
+def ladder_points(names: Sequence[str]) -> list[Point]:
+    """Every quality of the rate-distortion curves of some classical codecs. Raises ParameterError."""
+    codecs = [classical_codec(name) for name in names]
+    return [classical_point(codec, quality) for codec in codecs for quality in codec.qualities]
+
+
+def classical_point(codec: ClassicalCodec, quality: float, target: Row | None = None) -> Point:
+    """A classical codec at a quality; with `target`, the file of ours whose length it is to match."""
+
+    def encode(image: Image.Image) -> bytes:
+        return codec.compress(image, quality=quality)
+
+    matched_to = f"{target.codec}/{target.setting}" if target else ""
+    model_id = target.model_id if target else ""
+    return Point(
+        codec.name,
+        f"q{quality:g}",
+        codec.extension,
+        encode,
+        codec.decompress,
+        quality,
+        matched_to=matched_to,
+        model_id=model_id,
+    )
