@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import FakeModel, install
+from helpers.fakes import FakeModel, install
+from helpers.tiny_hyperprior import tiny_model
 from PIL import Image
-from tiny_hyperprior import tiny_model
 
 import vgic_lib
 from vgic_lib import codec, paths

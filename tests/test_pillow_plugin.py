@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from fakes import FakeModel, install
+from helpers.fakes import FakeModel, install
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 import vgic_lib.pillow_plugin  # noqa: F401 - registers itself

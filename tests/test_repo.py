@@ -8,11 +8,11 @@ import subprocess
 import sys
 
 import pytest
-from conftest import PROJECT
+from helpers import PROJECT
 
 LIBRARY = sorted((PROJECT / "vgic_lib").rglob("*.py"))
 CODE = [*LIBRARY, *sorted((PROJECT / "tools").glob("*.py")), *sorted((PROJECT / "benchmarks").glob("*.py"))]
-MODULES = [*CODE, *sorted((PROJECT / "tests").glob("*.py"))]
+MODULES = [*CODE, *sorted((PROJECT / "tests").rglob("*.py"))]
 RESULTS = [PROJECT / "outputs" / "results" / run for run in ("kodak", "kodak-2020")]
 TEXT = (".py", ".md", ".ipynb", ".yaml", ".yml", ".toml", ".txt", ".cff", ".csv", ".json", ".tex", "")
 MACHINE_PATH = re.compile(r"(?<![\w.:/~])/(?:work|root|home|Users|tmp)/\w+")

@@ -19,8 +19,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 
 import torch  # noqa: E402
-from symbols import digest  # noqa: E402
-from tiny_hyperprior import tiny_model  # noqa: E402
+from helpers.symbols import digest  # noqa: E402
+from helpers.tiny_hyperprior import tiny_model  # noqa: E402
 
 from vgic_lib.bitstream import container  # noqa: E402
 from vgic_lib.bitstream.fixed_point import LARGEST_RESIDUAL, ExactNetworks, mirrored, receiver  # noqa: E402

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import PROJECT
+from helpers import PROJECT
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Files written once must decode for ever, to the same symbols; to change them is a new format version.
 
-`pytest tests/test_golden.py --regen-golden` writes them anew (with new weights, say).
+`pytest tests/codec/test_golden.py --regen-golden` writes them anew (with new weights, say).
 """
 
 import json
@@ -9,10 +9,10 @@ import json
 import numpy as np
 import pytest
 import skimage
-from conftest import PROJECT
+from helpers import PROJECT
+from helpers.symbols import digest
+from helpers.tiny_hyperprior import tiny_model
 from PIL import Image
-from symbols import digest
-from tiny_hyperprior import tiny_model
 
 from vgic_lib import codec
 from vgic_lib.bitstream import container

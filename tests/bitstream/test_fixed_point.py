@@ -10,12 +10,13 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
-from conftest import PROJECT
-from symbols import digest
-from tiny_hyperprior import tiny_model
+from helpers import PROJECT
+from helpers.symbols import digest
+from helpers.tiny_hyperprior import tiny_model
 
 from vgic_lib.bitstream.fixed_point import GRID, ExactNetworks
 from vgic_lib.models.hyperprior import QualitySetting
@@ -157,14 +158,14 @@ def test_a_new_process_reads_and_writes_the_same(files, tmp_path, name):
     latents = make_latents(tiny_model())
     torch.save((sections, latents), tmp_path / "file.pt")
     program = (
-        "import sys, torch, test_exact_decoding as here;"
+        "import sys, torch, test_fixed_point as here;"
         "model = here.tiny_model(); sections, latents = torch.load(sys.argv[1]);"
         f"setting = here.QualitySetting({code});"
         "print(here.digest(model.decode(sections, setting, here.SIZE)));"
         "print(model.encode(latents, setting) == sections)"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "file.pt")]
-    path = os.pathsep.join([str(PROJECT), str(PROJECT / "tests")])
+    path = os.pathsep.join(map(str, (PROJECT, PROJECT / "tests", Path(__file__).parent)))
     environment = os.environ | {"PYTHONPATH": path} | ENVIRONMENTS[name]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr

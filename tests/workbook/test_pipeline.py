@@ -12,7 +12,7 @@ import time
 
 import nbformat
 import pytest
-from conftest import PROJECT
+from helpers import PROJECT
 
 from vgic_lib import paths
 from vgic_lib.errors import ParameterError, StorageError, VgicError

@@ -5,8 +5,8 @@ import math
 
 import pytest
 import torch
-from samples import assert_near, fitted_model, smooth_crops, smooth_symbols
-from tiny_hyperprior import tiny_model
+from helpers.samples import assert_near, fitted_model, smooth_crops, smooth_symbols
+from helpers.tiny_hyperprior import tiny_model
 
 from vgic_lib.errors import ParameterError
 from vgic_lib.models.vaegan import Setting

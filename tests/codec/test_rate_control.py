@@ -5,7 +5,7 @@ import math
 from typing import NamedTuple
 
 import pytest
-from fakes import FakeModel
+from helpers.fakes import FakeModel
 
 from vgic_lib.codec.rate_control import ladder, meet_bytes, meet_psnr
 from vgic_lib.errors import ParameterError

@@ -12,7 +12,7 @@ import sys
 
 import nbformat
 import pytest
-from conftest import PROJECT
+from helpers import PROJECT
 from papermill import inspect_notebook
 
 from vgic_lib.workbook import profiles

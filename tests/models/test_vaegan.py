@@ -3,7 +3,7 @@
 
 import pytest
 import torch
-from samples import assert_near, linear_model, smooth_crops
+from helpers.samples import assert_near, linear_model, smooth_crops
 
 from vgic_lib.errors import BitstreamError, ParameterError
 from vgic_lib.models import vaegan

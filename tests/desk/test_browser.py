@@ -10,11 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-import browser
 import nbformat
 import numpy as np
 import pytest
-from conftest import PROJECT
+from helpers import PROJECT, browser
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from PIL import Image
@@ -227,7 +226,7 @@ def test_new_setting_supersedes_a_search(desk):
 
 
 def test_screenshot(desk, request):
-    """For README: pytest tests/test_browser.py --screenshot docs/desk.png; nothing is kept otherwise."""
+    """For README: pytest tests/desk/test_browser.py --screenshot docs/desk.png; nothing is kept otherwise."""
     desk.choose("picture", "chelsea")
     desk.ready()
     path = request.config.getoption("--screenshot")

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from samples import assert_near, smooth_crops
+from helpers.samples import assert_near, smooth_crops
 from torch.nn import functional as F
 
 from vgic_lib.networks.discriminator import IMAGE_SIZE, Discriminator

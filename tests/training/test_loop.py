@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from samples import assert_near, smooth_crops, smooth_pictures
+from helpers import PROJECT
+from helpers.samples import assert_near, smooth_crops, smooth_pictures
 from torch import nn
 from torch.nn import functional as F
 
@@ -152,8 +153,8 @@ def test_an_interrupted_run_ends_as_if_nothing_had_happened(
 KILLED = """
 import os, signal, sys, torch
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-from test_training import NESTED, pictures
+sys.path[:0] = sys.argv[2:]
+from test_loop import NESTED, pictures
 from vgic_lib.training.loop import train
 save, calls = torch.save, []
 
@@ -171,8 +172,8 @@ train(NESTED, Path(sys.argv[1]), pictures(), pictures()[:1], device="cpu")
 
 
 def test_a_run_killed_while_it_writes_a_checkpoint_goes_on_from_the_one_before(tmp_path, whole):
-    tests = str(Path(__file__).parent)
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), tests], capture_output=True)
+    folders = [str(PROJECT / "tests"), str(Path(__file__).parent)]
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), *folders], capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     assert state_of(tmp_path)["step"] == 2
     train(NESTED, tmp_path, pictures(), pictures()[:1], device="cpu")

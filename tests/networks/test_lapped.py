@@ -3,7 +3,7 @@
 
 import pytest
 import torch
-from samples import assert_near, smooth_crops
+from helpers.samples import assert_near, smooth_crops
 from torch.nn import functional as F
 
 from vgic_lib.networks.lapped import (

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fakes import FakeModel, install
+from helpers.fakes import FakeModel, install
+from helpers.tiny_hyperprior import tiny_model
 from PIL import Image
 from skimage import data as photographs
-from tiny_hyperprior import tiny_model
 
 from vgic_lib import codec
 from vgic_lib.errors import DataError, ParameterError

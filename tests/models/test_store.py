@@ -6,9 +6,9 @@ import json
 
 import pytest
 import torch
+from helpers.samples import assert_near, fitted_model, smooth_crops, smooth_symbols
+from helpers.tiny_hyperprior import tiny_model, tiny_network
 from safetensors.torch import save_file
-from samples import assert_near, fitted_model, smooth_crops, smooth_symbols
-from tiny_hyperprior import tiny_model, tiny_network
 
 from vgic_lib import paths
 from vgic_lib.errors import ModelError

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 import torch
-from samples import assert_near, smooth_symbols
+from helpers.samples import assert_near, smooth_symbols
 
 from vgic_lib.bitstream.interlaced_prior import (
     CATEGORIES,

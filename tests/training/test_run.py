@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.samples import smooth_pictures
 from PIL import Image
-from samples import smooth_pictures
 
 from vgic_lib import paths
 from vgic_lib.codec import compress, decompress

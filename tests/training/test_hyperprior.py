@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
-from samples import smooth_pictures
+from helpers.samples import smooth_pictures
 from test_training import Cut, assert_same, cut_at, state_of
 
 from vgic_lib.errors import ModelError

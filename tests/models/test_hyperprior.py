@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 import torch
-from samples import smooth_crops
-from tiny_hyperprior import tiny_model, tiny_network
+from helpers.samples import smooth_crops
+from helpers.tiny_hyperprior import tiny_model, tiny_network
 
 from vgic_lib.bitstream.fixed_point import (
     GRID,

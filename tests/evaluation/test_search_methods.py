@@ -4,9 +4,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.samples import smooth_pictures
+from helpers.tiny_hyperprior import tiny_model
 from PIL import Image
-from samples import smooth_pictures
-from tiny_hyperprior import tiny_model
 
 from vgic_lib.errors import ParameterError
 from vgic_lib.evaluation import search_methods

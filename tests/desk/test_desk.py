@@ -9,9 +9,9 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from conftest import PROJECT
+from helpers import PROJECT
+from helpers.tiny_hyperprior import tiny_model
 from PIL import Image
-from tiny_hyperprior import tiny_model
 
 from vgic_lib import codec
 from vgic_lib.desk import Desk, view, work

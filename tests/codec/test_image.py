@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from fakes import FakeModel, install
+from helpers.fakes import FakeModel, install
+from helpers.tiny_hyperprior import tiny_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tiny_hyperprior import tiny_model
 
 from vgic_lib import codec, paths
 from vgic_lib.bitstream import container

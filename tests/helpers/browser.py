@@ -14,7 +14,8 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import nbformat
-from conftest import PROJECT
+
+from helpers import PROJECT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
