@@ -9,6 +9,7 @@ import socket  # noqa: E402
 
 import pytest  # noqa: E402
 
+pytest_plugins = ["helpers.measured"]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 

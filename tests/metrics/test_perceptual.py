@@ -9,9 +9,6 @@ import skimage
 from PIL import Image
 
 from vgic_lib.errors import ParameterError
-from vgic_lib.evaluation import perceptual_scores, points
-from vgic_lib.evaluation.bench import Bench
-from vgic_lib.evaluation.measure import Context, make_picture
 from vgic_lib.metrics import perceptual
 
 
@@ -52,26 +49,3 @@ def test_a_missing_package_is_named(small, metric, monkeypatch):
     monkeypatch.setattr(perceptual, "find_spec", lambda name: None)
     with pytest.raises(ParameterError, match="pip install s"):
         metric(small, small)
-
-
-def test_each_file_is_judged_once(tmp_path, small, monkeypatch):
-    image = Image.fromarray(small)
-    pictures = [make_picture(f"p{k}", "test", image.rotate(90 * k)) for k in range(2)]
-    for picture in pictures:
-        path = tmp_path / "files" / f"{picture.name}.{picture.image_id}" / "original.png"
-        path.parent.mkdir(parents=True)
-        picture.image.save(path)
-    bench = Bench(Context("run", tmp_path, 0, "", ""))
-    rows = bench.run(pictures, points.ladder_points(["jpeg"])[:5], "classical codecs")
-    calls = []
-    monkeypatch.setattr(perceptual, "ssimulacra2", lambda x, x_hat: calls.append(x.shape) or 50.0)
-    monkeypatch.setattr(perceptual, "st_lpips", lambda x, x_hat: 0.125)
-    assert perceptual_scores.load(tmp_path).empty
-    scores = perceptual_scores.judge(rows, tmp_path, 1)
-    assert list(scores["setting"]) == [row.setting for row in rows[:5:3]]  # every third quality
-    assert set(scores["image"]) == {"p0"} and len(calls) == 2
-    assert perceptual_scores.judge(rows, tmp_path, 2)["image"].nunique() == 2
-    assert len(calls) == 4
-    kept = perceptual_scores.load(tmp_path)
-    assert list(kept.columns) == list(perceptual_scores.COLUMNS) and len(kept) == 4
-    assert set(kept["image_id"]) == {picture.image_id for picture in pictures}

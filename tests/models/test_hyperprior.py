@@ -8,17 +8,11 @@ from helpers.samples import smooth_crops
 from helpers.tiny_hyperprior import tiny_model, tiny_network
 
 from vgic_lib.bitstream.fixed_point import (
-    GRID,
     LARGEST_RESIDUAL,
     ExactNetworks,
-    code_lengths,
-    mirrored,
-    scale_frequencies,
 )
 from vgic_lib.errors import BitstreamError, ModelError, ParameterError, VgicError
 from vgic_lib.models.hyperprior import LARGEST_CODE, QualitySetting
-from vgic_lib.networks.context import Conv, CrossConv
-from vgic_lib.networks.logistic import LARGEST_SCALE, SCALES, SMALLEST_SCALE, residual_bits
 
 SIZES = [(1, 1), (16, 16), (17, 33), (5, 200), (250, 130)]  # height, width
 CODES = (0, 301, 448, LARGEST_CODE)
@@ -132,19 +126,6 @@ def test_residuals_beyond_the_tables_are_clamped_on_both_sides(model):
     assert (model.rounded((y, z), setting)[0] - decoded[0]).abs().max() < 0.2
 
 
-def test_the_smallest_scale_takes_no_bits():
-    silent = tiny_model()
-    silent.network.context.base.fill_(-200.0)
-    silent.network.z_base.fill_(-5.0)
-    setting = QualitySetting(448)
-    latents = silent.analysis(picture(40, 40), setting)
-    assert silent.encode(latents, setting) == [b""]
-    (y_hat, z_hat), bits = silent.quantise(latents, setting)
-    decoded = silent.decode([b""], setting, (40, 40))
-    assert bits == 0 and not z_hat.any() and decoded[1].equal(z_hat)
-    assert (decoded[0] - y_hat).abs().max() < 0.01
-
-
 def test_settings(model):
     assert model.setting(1) == QualitySetting(0) and model.setting(100) == QualitySetting(LARGEST_CODE)
     assert len({model.setting(1 + step / 10) for step in range(991)}) == LARGEST_CODE + 1
@@ -157,45 +138,6 @@ def test_settings(model):
     for quality in (0.99, 100.01, float("nan"), float("inf")):
         with pytest.raises(ParameterError):
             model.setting(quality)
-
-
-def test_stored_tables_are_logistic_densities():
-    scale = torch.logspace(np.log10(SMALLEST_SCALE), np.log10(LARGEST_SCALE), SCALES, dtype=torch.float64)
-    bits = code_lengths(scale_frequencies())
-    residual = torch.arange(5.0)
-    for table in (0, 20, 40, SCALES - 1):
-        expected = residual_bits(residual, torch.tensor(float(table)))
-        seen = expected < 15  # beyond, tables round up
-        assert torch.allclose(bits[table, :5][seen], expected[seen], atol=0.01)
-    both = mirrored(scale_frequencies())
-    assert both.shape == (SCALES, 2 * LARGEST_RESIDUAL + 1)
-    assert (both == both[:, ::-1]).all() and both.min() == 1 and both.sum(1).max() < 1.01 * 2**24
-    near = np.arange(-40, 41)  # nine deviations; beyond, tables hold more than the density
-    table = both[30, near + LARGEST_RESIDUAL]
-    variance = (table * near**2).sum() / table.sum()
-    assert variance == pytest.approx(scale[30].item() ** 2 + 1 / 12, rel=0.01)
-
-
-@pytest.mark.parametrize("size", [1, 3])
-def test_exact_convolution_is_the_same_convolution(size):
-    torch.manual_seed(0)
-    layer, x = Conv(5, 7, size).double(), torch.randn(2, 5, 6, 9, dtype=torch.float64)
-    expected = layer(x)
-    layer.requires_grad_(False)
-    layer.grid, layer.limit = GRID, 1.0
-    assert (layer(x) - expected.clamp(-1, 1)).abs().max() <= GRID / 2
-    assert not (layer(x) / GRID % 1).any()
-
-
-def test_a_cross_convolution_sees_the_other_colour():
-    torch.manual_seed(0)
-    layer, x = CrossConv(5, 7).double(), torch.randn(2, 5, 6, 9, dtype=torch.float64)
-    odd = (torch.arange(6)[:, None] + torch.arange(9)) % 2
-    places = odd.flatten().nonzero()[:, 0]
-    expected = layer(x * (1 - odd), places)
-    layer.requires_grad_(False)
-    layer.grid, layer.limit = GRID, 100.0
-    assert (layer(x * (1 - odd), places) - expected).abs().max() <= GRID / 2
 
 
 def spoilt(change):

@@ -18,7 +18,6 @@ from vgic_lib.training.config import HyperpriorConfig
 from vgic_lib.training.export import make_model
 from vgic_lib.training.hyperprior import HyperpriorTask, centre_crops, make_network, uses_bf16, validate
 from vgic_lib.training.loop import CHECKPOINT, Trainer, train
-from vgic_lib.training.losses import objective, trade_off
 from vgic_lib.training.throughput import flops, matmul_rate
 
 TINY = HyperpriorConfig(
@@ -131,18 +130,6 @@ def test_training_goes_on_from_weights(tmp_path):
 def test_weights_to_start_from_must_fit(change, message):
     with pytest.raises(ModelError, match=message):
         Trainer(replace(TINY, **change), pictures())
-
-
-def test_the_objective_weighs_distortion_and_rate():
-    quality = torch.tensor([0.0, 3.5, 7.0])
-    weights = [8e-4, math.sqrt(8e-4 * 0.15), 0.15]
-    assert trade_off(TINY, quality).tolist() == pytest.approx(weights, rel=1e-5)
-    mse, bpp = torch.tensor([1e-2, 1e-3, 1e-4]), torch.tensor([0.1, 0.5, 2.0])
-    expected = [
-        (weight * 255**2 * d + r) / math.sqrt(weight)
-        for weight, d, r in zip(weights, mse.tolist(), bpp.tolist(), strict=True)
-    ]
-    assert objective(TINY, quality, mse, bpp).tolist() == pytest.approx(expected, rel=1e-5)
 
 
 def test_every_weight_has_its_learning_rate():
