@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Perceptual scores are kept: each file is judged once."""
 
+from helpers.samples import smooth_pictures
 from PIL import Image
 
 from vgic_lib.evaluation import perceptual_scores, points
@@ -9,8 +10,8 @@ from vgic_lib.evaluation.measure import Context, make_picture
 from vgic_lib.metrics import perceptual
 
 
-def test_each_file_is_judged_once(tmp_path, small, monkeypatch):
-    image = Image.fromarray(small)
+def test_each_file_is_judged_once(tmp_path, monkeypatch):
+    image = Image.fromarray(smooth_pictures(1, 48, 64)[0])
     pictures = [make_picture(f"p{k}", "test", image.rotate(90 * k)) for k in range(2)]
     for picture in pictures:
         path = tmp_path / "files" / f"{picture.name}.{picture.image_id}" / "original.png"
