@@ -17,6 +17,7 @@ from PIL import Image
 
 from vgic_lib.bitstream import container
 from vgic_lib.bitstream.container import Header, Layout
+from vgic_lib.environment import plain_arithmetic
 from vgic_lib.errors import ImageError, ModelError, ParameterError
 from vgic_lib.images import normalise_image, to_image, to_tensor
 from vgic_lib.models import store
@@ -69,6 +70,7 @@ class FileInfo:
     compression_ratio: float  # bytes of 24-bit RGB over bytes of the file
 
 
+@plain_arithmetic(gradients=False)
 def compress(
     image: Image.Image,
     *,
@@ -141,6 +143,7 @@ def check_options(
         raise ParameterError(f"a file cannot have {target_bytes} bytes; give a larger target")
 
 
+@plain_arithmetic(gradients=False)
 def encode(image: Image.Image, *, model: str | LatentModel = DEFAULT_MODEL, **options: object) -> Encoded:
     """Compress `image` and reconstruct it as a decoder will; options and errors as in `compress`."""
     model = store.load_model(model) if isinstance(model, str) else model
@@ -148,6 +151,7 @@ def encode(image: Image.Image, *, model: str | LatentModel = DEFAULT_MODEL, **op
     return Encoded(data, _decode(data, model))
 
 
+@plain_arithmetic(gradients=False)
 def decompress(data: bytes, model: LatentModel | None = None) -> Image.Image:
     """The picture in a .vgic file.
 
@@ -233,11 +237,10 @@ def _latents(
         from vgic_lib.search.latent_search import SearchConfig, search  # a decoder never needs it
 
         return search(model, x, setting, SearchConfig(steps=search_steps), *watch).latents
-    with torch.no_grad():
-        return model.analysis(x, setting)
+    return model.analysis(x, setting)
 
 
-@torch.no_grad()
+@plain_arithmetic(gradients=False)
 def read(data: bytes, model: LatentModel) -> Contents:
     """Entropy-decode a file of `model`. Raises BitstreamError if it is none, or damaged."""
     header, sections = container.unpack(data)
@@ -246,7 +249,6 @@ def read(data: bytes, model: LatentModel) -> Contents:
     return Contents(header, setting, model.decode(sections, setting, (header.height, header.width)), alpha)
 
 
-@torch.no_grad()
 def _decode(data: bytes, model: LatentModel) -> Image.Image:
     """The picture in a file of `model`, in the layout of the original."""
     contents = read(data, model)

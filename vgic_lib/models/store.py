@@ -15,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from vgic_lib import paths
+from vgic_lib.environment import plain_arithmetic
 from vgic_lib.errors import ModelError, ParameterError, StorageError
 from vgic_lib.files import read_bytes, write_bytes
 from vgic_lib.models.base import LatentModel, Setting
@@ -154,6 +155,7 @@ def _load(path: Path, count: int | None) -> LatentModel:
 
 
 @lru_cache(maxsize=8)
+@plain_arithmetic(gradients=False)
 def _read(path: Path, count: int | None, modified_ns: int, size: int) -> LatentModel:
     """Read a weights file; the last two arguments make a changed file a new one to the cache."""
     try:
@@ -185,6 +187,7 @@ def _read(path: Path, count: int | None, modified_ns: int, size: int) -> LatentM
     return _freeze(model)
 
 
+@plain_arithmetic(gradients=False)
 def _load_published(path: Path) -> VaeGan:
     if not path.is_file():
         raise ModelError(f"no weights at {path}; check the path")

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vgic_lib.environment import has_bfloat16
+from vgic_lib.environment import has_bfloat16, plain_arithmetic
 from vgic_lib.errors import ParameterError
 from vgic_lib.models.base import LatentModel, Latents, Setting
 from vgic_lib.search.objectives import DOUBLING_GAIN_DB, objective_bpp, objective_db
@@ -83,6 +83,7 @@ class _Candidate(NamedTuple):
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]  # of x_hat, x (B, 3, H, W) in [0, 1] and bits (B,)
 
 
+@plain_arithmetic(gradients=True)
 def search(
     model: LatentModel,
     x: Tensor,
