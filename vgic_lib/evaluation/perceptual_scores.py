@@ -13,19 +13,23 @@ from vgic_lib.evaluation.measure import original_path
 from vgic_lib.evaluation.rate_distortion import curves
 from vgic_lib.evaluation.results import Row, to_frame
 from vgic_lib.images import read_image, to_array
-from vgic_lib.metrics import perceptual
+from vgic_lib.metrics.perceptual import judges
 from vgic_lib.progress import progress
 
 EVERY = 3  # of the many qualities of a classical codec, one in so many is judged
 FILE = "perceptual.csv"
 KEY = ("image", "image_id", "codec", "setting", "model_id")
-COLUMNS = (*KEY, "ssimulacra2", "st_lpips")
+
+
+def columns() -> list[str]:
+    """Columns of perceptual.csv: the key of a row, then each metric that is not in the rows."""
+    return [*KEY, *judges()]
 
 
 def judge(rows: Sequence[Row], folder: Path, pictures: int) -> pd.DataFrame:
     """Perceptual scores of the files on rate-distortion curves of the first `pictures` pictures.
 
-    Kept in perceptual.csv beside the rows, where a killed run finds what it has done.
+    Kept in perceptual.csv beside the rows, where a killed run, or one with another metric, finds what is done.
 
     Args:
         rows: of a run; all qualities of ours, every EVERY-th of a classical codec are judged.
@@ -33,35 +37,35 @@ def judge(rows: Sequence[Row], folder: Path, pictures: int) -> pd.DataFrame:
         pictures: how many.
 
     Returns:
-        one line for each file, COLUMNS.
+        one line for each file, `columns`.
 
     Raises:
         ParameterError: a package is missing.
         StorageError: a file cannot be read or written.
     """
-    known = {line[: len(KEY)]: line for line in load(folder).itertuples(index=False, name=None)}
+    known = {tuple(line[name] for name in KEY): line for line in load(folder).to_dict("records")}
     lines = []
     for row in progress(_chosen(rows, pictures), "perceptual metrics"):
-        if row.key not in known:
+        line = known.setdefault(row.key, dict(zip(KEY, row.key, strict=True)))
+        missing = {name: score for name, score in judges().items() if pd.isna(line.get(name))}
+        if missing:
             x = to_array(read_image(original_path(folder, row.image, row.image_id)))
             x_hat = to_array(decode_file(row, folder))
-            known[row.key] = (
-                *row.key,
-                round(perceptual.ssimulacra2(x, x_hat), 4),
-                round(perceptual.st_lpips(x, x_hat), 6),
-            )
+            line |= {name: float(f"{score(x, x_hat):.6g}") for name, score in missing.items()}
             with files.atomic_path(folder / FILE) as temporary:
-                pd.DataFrame(known.values(), columns=COLUMNS).to_csv(temporary, index=False)
-        lines.append(known[row.key])
-    return pd.DataFrame(lines, columns=COLUMNS)
+                pd.DataFrame(known.values(), columns=columns()).to_csv(temporary, index=False)
+        lines.append(line)
+    return pd.DataFrame(lines, columns=columns())
 
 
 def load(folder: Path) -> pd.DataFrame:
-    """Scores that `judge` has kept in the folder of the rows: COLUMNS; no line if it has judged nothing."""
+    """Scores that `judge` has kept in the folder of the rows: `columns`; no line if it has judged nothing."""
     path = folder / FILE
     if not path.exists():
-        return pd.DataFrame(columns=COLUMNS)
-    return pd.read_csv(path, dtype=dict.fromkeys(KEY, str), keep_default_na=False)
+        return pd.DataFrame(columns=columns())
+    empty = dict.fromkeys(judges(), [""])
+    kept = pd.read_csv(path, dtype=dict.fromkeys(KEY, str), keep_default_na=False, na_values=empty)
+    return kept.reindex(columns=columns())
 
 
 def _chosen(rows: Sequence[Row], pictures: int) -> list[Row]:

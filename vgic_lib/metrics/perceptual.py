@@ -4,14 +4,15 @@
 Both take seconds a picture, so they judge a choice of files, not every row. SSIMULACRA2 (Sneyers 2023) is the
 package of that name. ST-LPIPS (Ghildyal and Liu 2022, "Shift-tolerant Perceptual Similarity Metric", sec. 4)
 is computed here, with VGG-16 as trunk; its weights are read from the package stlpips-pytorch, whose code is
-not used.
+not used. To add a metric is to write a function and name it in METRICS.
 """
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -92,3 +93,24 @@ def _require(package: str) -> None:
     if find_spec(package) is None:
         name = package.replace("_", "-")
         raise ParameterError(f"this metric needs the package {name}; install it: pip install {name}")
+
+
+class Metric(NamedTuple):
+    """A judge of how decoded pictures look; its scores go by its name in METRICS."""
+
+    title: str  # as a reader of tables knows it
+    score: Callable[[np.ndarray, np.ndarray], float] | None  # of two (H, W, 3) uint8; None: from the rows
+    rises: bool = True  # with quality
+    unit: str = ""
+
+
+METRICS: dict[str, Metric] = {
+    "ssimulacra2": Metric("SSIMULACRA2", ssimulacra2),
+    "ms_ssim_db": Metric("MS-SSIM", None, unit="dB"),
+    "st_lpips": Metric("ST-LPIPS", st_lpips, rises=False),
+}
+
+
+def judges() -> dict[str, Callable[[np.ndarray, np.ndarray], float]]:
+    """Functions of the METRICS that rows do not hold, by name."""
+    return {name: metric.score for name, metric in METRICS.items() if metric.score}
