@@ -29,7 +29,7 @@ def columns() -> list[str]:
 def judge(rows: Sequence[Row], folder: Path, pictures: int) -> pd.DataFrame:
     """Perceptual scores of the files on rate-distortion curves of the first `pictures` pictures.
 
-    Kept in perceptual.csv beside the rows, where a killed run, or one with another metric, finds what is done.
+    Kept in perceptual.csv beside the rows, where a killed run, or one with a new metric, finds what is done.
 
     Args:
         rows: of a run; all qualities of ours, every EVERY-th of a classical codec are judged.

@@ -82,9 +82,8 @@ def _axis_title(name: str) -> str:
     if name in rows:
         return rows[name]
     metric = METRICS[name]
-    return metric.title + (
-        f" ({metric.unit})" if metric.unit else "" if metric.rises else " (lower is better)"
-    )
+    note = metric.unit if metric.rises else "lower is better"
+    return f"{metric.title} ({note})" if note else metric.title
 
 
 def _over_rate(ax: Axes, points: pd.DataFrame, metric: str) -> None:
