@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Puts the tracked tables and numbers into README and the pages of docs/; `make readme` calls it.
 
-A table, below outputs/results/, or the summary of README, stands between two lines:
+A table, below outputs/results/, stands between two lines:
 
-    <!-- kodak/tables/results --> ... <!-- end -->        <!-- summary --> ... <!-- end -->
+    <!-- kodak/tables/results --> ... <!-- end -->
+
+So do the summary of README and its list of packages: `summary`, `packages`.
 
 A number in a sentence stands between its mark (CSV file, row, column, format) and an end:
 
@@ -15,6 +17,7 @@ the column bd_rate, which no file has, the Bjontegaard delta (%) of two curves. 
 the sign out.
 """
 
+import ast
 import csv
 import re
 import sys
@@ -24,8 +27,12 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "outputs" / "results"
 PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))
+PACKAGES = (  # from the roof to the floor, as tests/test_rooms.py keeps them
+    "desk", "workbook", "reporting", "evaluation", "training", "codec", "datasets", "search", "models",
+    "bitstream", "metrics", "networks",
+)  # fmt: skip
 MARKED = re.compile(
-    r"(?P<start><!-- (?P<table>[\w/-]+/tables/\w+|summary) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
+    r"(?P<start><!-- (?P<table>[\w/-]+/tables/\w+|summary|packages) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
 )
 NUMBER = re.compile(
     r"(?P<start><!-- =(?P<source>[\w/-]+) \[(?P<row>[^\]\n]+)\] "
@@ -52,8 +59,8 @@ def filled(text: str) -> str:
 
 
 def _table(name: str) -> str:
-    if name == "summary":
-        return _summary()
+    if name in (made := {"summary": _summary, "packages": _packages}):
+        return made[name]()
     return (RESULTS / f"{name}.md").read_text(encoding="utf-8").strip()
 
 
@@ -68,6 +75,16 @@ def _summary() -> str:
             seconds = value(CURVES, f"mean of curve={curve}", column) if curve in curves else None
             cells.append("" if seconds is None else f"{seconds:.{0 if seconds > 10 else 3}f}")
         lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _packages() -> str:
+    """The packages and what each says of itself."""
+    lines = ["| package | what belongs there |", "|---|---|"]
+    for name in PACKAGES:
+        source = (PROJECT / "vgic_lib" / name / "__init__.py").read_text(encoding="utf-8")
+        sentence = " ".join(ast.get_docstring(ast.parse(source)).split())
+        lines.append(f"| [{name}](vgic_lib/{name}) | {sentence} |")
     return "\n".join(lines)
 
 
