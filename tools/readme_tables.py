@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Puts the tracked tables and numbers into README and the pages of docs/; `make readme` calls it.
+"""Puts the tracked tables and numbers into README, docs/ and the cards of weights; `make readme` calls it.
 
 A table, below outputs/results/, stands between two lines:
 
@@ -14,7 +14,7 @@ A number in a sentence stands between its mark (CSV file, row, column, format) a
 A row is named by its first column, by others, or both: [old; channels=2]. [mean of ROW] takes
 all rows of that name. [ROW against ROW] is a difference, with a format such as .0% a relative one, and for
 the column bd_rate, which no file has, the Bjontegaard delta (%) of two curves. `u` before the format leaves
-the sign out.
+the sign out. A column whose name has more than one word stands in brackets, too.
 """
 
 import ast
@@ -26,7 +26,11 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = PROJECT / "outputs" / "results"
-PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))
+PAGES = (
+    PROJECT / "README.md",
+    *sorted((PROJECT / "docs").glob("*.md")),
+    *sorted((PROJECT / "vgic_lib" / "weights").glob("*.md")),
+)
 PACKAGES = (  # from the roof to the floor, as tests/test_rooms.py keeps them
     "desk", "workbook", "reporting", "evaluation", "training", "codec", "datasets", "search", "models",
     "bitstream", "metrics", "networks",
@@ -36,7 +40,7 @@ MARKED = re.compile(
 )
 NUMBER = re.compile(
     r"(?P<start><!-- =(?P<source>[\w/-]+) \[(?P<row>[^\]\n]+)\] "
-    r"(?P<column>\w+) (?P<form>u?[+]?\.\d[fg%]) -->)[^<\n]*(?P<end><!-- = -->)"
+    r"(?P<column>\w+|\[[^\]\n]+\]) (?P<form>u?[+]?\.\d[fg%]) -->)[^<\n]*(?P<end><!-- = -->)"
 )
 CURVES = "kodak/figures/rate_distortion"
 SUMMARY = {  # title: curve, there and in kodak/tables/bd_rate
@@ -67,7 +71,10 @@ def _table(name: str) -> str:
 def _summary() -> str:
     """Six codecs in a few words; no time where we have not measured it."""
     curves = {row["curve"] for row in _rows(CURVES)}
-    lines = ["| | size at equal PSNR | encode (s) | decode (s) |", "| --- | ---: | ---: | ---: |"]
+    lines = [
+        "| | size at equal PSNR, against JPEG | encode (s) | decode (s) |",
+        "| --- | ---: | ---: | ---: |",
+    ]
     for title, curve in SUMMARY.items():
         size = 0.0 if curve == "JPEG" else value("kodak/tables/bd_rate", curve, "bd_rate_percent")
         cells = [title, _minus(f"{size:.1f}%") if size else "0"]
@@ -90,7 +97,8 @@ def _packages() -> str:
 
 def _number(mark: re.Match) -> str:
     form = mark["form"].removeprefix("u")
-    found = value(mark["source"], mark["row"], mark["column"], relative=form.endswith("%"))
+    column = mark["column"].strip("[]")
+    found = value(mark["source"], mark["row"], column, relative=form.endswith("%"))
     return _minus(f"{abs(found) if mark['form'] != form else found:{form}}")
 
 

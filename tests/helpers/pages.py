@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""README and the pages of docs/: their fenced blocks, links and headings."""
+"""README, the pages of docs/ the cards of weights, READMEs of folders: their fenced blocks, prose and anchors."""
 
 import re
 
 from helpers import PROJECT
 
-PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))
+PAGES = (
+    PROJECT / "README.md",
+    *sorted((PROJECT / "docs").glob("*.md")),
+    *sorted((PROJECT / "vgic_lib" / "weights").glob("*.md")),
+    PROJECT / "outputs" / "README.md",
+    PROJECT / "data" / "README.md",
+)
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 

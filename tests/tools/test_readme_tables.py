@@ -16,7 +16,8 @@ def tool(tmp_path, monkeypatch):
     tables.mkdir(parents=True)
     (tables / "short.md").write_text("| a |\n")
     (tables / "short.csv").write_text(
-        'method,channels,psnr_db,bytes\n"VGIC, quality 1",,30.25,100\nold,2,20.04,\nold,8,24.1,50\n'
+        "method,channels,psnr_db,bytes,PSNR (dB)\n"
+        '"VGIC, quality 1",,30.25,100,\nold,2,20.04,,20.04\nold,8,24.1,50,\n'
     )
     curves = "curve,bpp,psnr_db\n" + "".join(
         f"{name},{bpp * factor},{30.5 + bpp}\n"
@@ -42,6 +43,7 @@ def number(tool, inside, source="run/tables/short"):
         ("[VGIC, quality 1; channels=] psnr_db .2f", "30.25"),
         ("[old; channels=8] psnr_db .0f", "24"),
         ("[mean of old] psnr_db .2f", "22.07"),
+        ("[old; channels=2] [PSNR (dB)] .1f", "20.0"),
         ("[old; channels=2 against old; channels=8] psnr_db .1f", "−4.1"),
         ("[old; channels=2 against old; channels=8] psnr_db u.1f", "4.1"),
         ("[old; channels=8 against VGIC, quality 1] bytes .0%", "−50%"),
