@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""README, the pages of docs/ the cards of weights, READMEs of folders: their fenced blocks, prose and anchors."""
+"""Pages of the project, README first: their fenced blocks, prose and anchors."""
 
 import re
 
