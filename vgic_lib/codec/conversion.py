@@ -22,7 +22,7 @@ from vgic_lib.errors import (
 )
 from vgic_lib.files import read_bytes, write_bytes
 from vgic_lib.images import read_image
-from vgic_lib.models.store import Model
+from vgic_lib.models.base import LatentModel
 from vgic_lib.progress import counted, progress
 
 ENDING = ".vgic"
@@ -55,7 +55,7 @@ class Summary(NamedTuple):
 
 
 def compression(
-    model: Model,
+    model: LatentModel,
     quality: float | None = None,
     search_steps: int = 0,
     target_bytes: int | None = None,

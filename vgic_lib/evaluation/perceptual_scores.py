@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Perceptual scores of measured files, kept beside their rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from vgic_lib import files
 from vgic_lib.evaluation.bench import decode_file
 from vgic_lib.evaluation.classical import CLASSICAL
+from vgic_lib.evaluation.keyed_table import KeyedTable
 from vgic_lib.evaluation.measure import original_path
 from vgic_lib.evaluation.rate_distortion import curves
 from vgic_lib.evaluation.results import Row, to_frame
@@ -29,7 +29,7 @@ def columns() -> list[str]:
 def judge(rows: Sequence[Row], folder: Path, pictures: int) -> pd.DataFrame:
     """Perceptual scores of the files on rate-distortion curves of the first `pictures` pictures.
 
-    Kept in perceptual.csv beside the rows, where a killed run, or one with a new metric, finds what is done.
+    Kept in perceptual.csv beside the rows, where a killed run finds what it has done.
 
     Args:
         rows: of a run; all qualities of ours, every EVERY-th of a classical codec are judged.
@@ -41,31 +41,31 @@ def judge(rows: Sequence[Row], folder: Path, pictures: int) -> pd.DataFrame:
 
     Raises:
         ParameterError: a package is missing.
+        DataError: what is kept was judged by other metrics.
         StorageError: a file cannot be read or written.
     """
-    known = {tuple(line[name] for name in KEY): line for line in load(folder).to_dict("records")}
-    lines = []
-    for row in progress(_chosen(rows, pictures), "perceptual metrics"):
-        line = known.setdefault(row.key, dict(zip(KEY, row.key, strict=True)))
-        missing = {name: score for name, score in judges().items() if pd.isna(line.get(name))}
-        if missing:
+    table, chosen = _table(folder), _chosen(rows, pictures)
+    for row in progress(chosen, "perceptual metrics"):
+        if row.key not in table:
             x = to_array(read_image(original_path(folder, row.image, row.image_id)))
             x_hat = to_array(decode_file(row, folder))
-            line |= {name: float(f"{score(x, x_hat):.6g}") for name, score in missing.items()}
-            with files.atomic_path(folder / FILE) as temporary:
-                pd.DataFrame(known.values(), columns=columns()).to_csv(temporary, index=False)
-        lines.append(line)
-    return pd.DataFrame(lines, columns=columns())
+            scores = {name: f"{score(x, x_hat):.6g}" for name, score in judges().items()}
+            table.add([dict(zip(KEY, row.key, strict=True)) | scores])
+    table.rewrite()
+    return _frame(line for row in chosen for line in table[row.key])
 
 
 def load(folder: Path) -> pd.DataFrame:
     """Scores that `judge` has kept in the folder of the rows: `columns`; no line if it has judged nothing."""
-    path = folder / FILE
-    if not path.exists():
-        return pd.DataFrame(columns=columns())
-    empty = dict.fromkeys(judges(), [""])
-    kept = pd.read_csv(path, dtype=dict.fromkeys(KEY, str), keep_default_na=False, na_values=empty)
-    return kept.reindex(columns=columns())
+    return _frame(_table(folder))
+
+
+def _table(folder: Path) -> KeyedTable:
+    return KeyedTable(folder / FILE, columns(), KEY, "notebook 04")
+
+
+def _frame(lines: Iterable[dict[str, str]]) -> pd.DataFrame:
+    return pd.DataFrame(lines, columns=columns()).astype(dict.fromkeys(judges(), float))
 
 
 def _chosen(rows: Sequence[Row], pictures: int) -> list[Row]:
