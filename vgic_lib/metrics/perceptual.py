@@ -3,15 +3,17 @@
 
 They take a second or more a picture, so they judge a choice of files, not every row. SSIMULACRA2 (Sneyers
 2023) and ColorVideoVDP (Mantiuk et al. 2024) are packages, ST-LPIPS is `metrics.st_lpips` with VGG-16 as
-trunk. What a search minimises are their differentiable relatives in `metrics`.
+trunk. What a search minimises are their differentiable relatives in `metrics`. To add a metric is to write a
+function and name it in METRICS.
 """
 
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -90,3 +92,24 @@ def _cvvdp() -> Any:  # noqa: ANN401
 def _require(package: str, name: str) -> None:
     if find_spec(package) is None:
         raise ParameterError(f"this metric needs the package {name}; install it: pip install {name}")
+
+
+class Metric(NamedTuple):
+    """A judge of how decoded pictures look; its scores go by its name in METRICS."""
+
+    title: str  # as a reader of tables knows it
+    score: Callable[[np.ndarray, np.ndarray], float] | None  # of two (H, W, 3) uint8; None: from the rows
+    rises: bool = True  # with quality
+    unit: str = ""
+
+
+METRICS: dict[str, Metric] = {
+    "ssimulacra2": Metric("SSIMULACRA2", ssimulacra2),
+    "ms_ssim_db": Metric("MS-SSIM", None, unit="dB"),
+    "st_lpips": Metric("ST-LPIPS", st_lpips, rises=False),
+}
+
+
+def judges() -> dict[str, Callable[[np.ndarray, np.ndarray], float]]:
+    """Functions of the METRICS that rows do not hold, by name."""
+    return {name: metric.score for name, metric in METRICS.items() if metric.score}
