@@ -291,3 +291,12 @@ def test_model_at_hand_decodes_its_own_files_only(model) -> None:
     other.model_id = b"none"
     with pytest.raises(ModelError, match="leave the model out"):
         codec.decompress(data, other)
+
+
+@only_fake
+def test_pictures_beyond_the_limit_are_refused_before_any_work(model, monkeypatch) -> None:
+    data = codec.compress(picture("RGB", (20, 10)))
+    assert codec.decompress(data, max_pixels=200).size == (20, 10)
+    monkeypatch.setattr(type(model), "decode", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(ImageError, match=r"20 x 10 pixels, more than 199; raise the limit"):
+        codec.decompress(data, max_pixels=199)

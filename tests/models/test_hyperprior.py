@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 import torch
-from helpers.samples import smooth_crops
+from helpers.samples import assert_near, smooth_crops
 from helpers.tiny_hyperprior import tiny_model, tiny_network
 
 from vgic_lib.bitstream.fixed_point import (
@@ -12,6 +12,7 @@ from vgic_lib.bitstream.fixed_point import (
     ExactNetworks,
 )
 from vgic_lib.errors import BitstreamError, ModelError, ParameterError, VgicError
+from vgic_lib.models import hyperprior
 from vgic_lib.models.hyperprior import LARGEST_CODE, QualitySetting
 
 SIZES = [(1, 1), (16, 16), (17, 33), (5, 200), (250, 130)]  # height, width
@@ -201,3 +202,19 @@ def test_training_and_model_share_one_estimate(model):
         latents_hat, bits = model.quantise(model.analysis(x, setting), setting)
         assert (model.synthesis(latents_hat, setting, (64, 96)) - x_hat.clamp(0, 1)).abs().max() < 0.05
     assert bits.item() == pytest.approx((bits_y + bits_z).item(), rel=0.5)
+
+
+@pytest.mark.parametrize("height", [400, 390, 250])
+def test_strips_join_without_a_seam(model, monkeypatch, height):
+    setting = QualitySetting(448)
+    x = picture(height, 70)
+    with torch.no_grad():
+        latents = model.analysis(x, setting)
+        latents_hat = model.quantise(latents, setting).latents
+        x_hat = model.synthesis(latents_hat, setting, (height, 70))
+        monkeypatch.setattr(hyperprior, "STRIP", 10 * 5)  # ten rows of five places
+        for ours, theirs in zip(model.analysis(x, setting), latents, strict=True):
+            assert_near(ours, theirs, 1e-5)
+        assert_near(model.synthesis(latents_hat, setting, (height, 70)), x_hat, 1e-5)
+        monkeypatch.setattr(hyperprior, "HALO", 0)
+        assert (model.synthesis(latents_hat, setting, (height, 70)) - x_hat).abs().max() > 1e-4

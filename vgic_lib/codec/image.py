@@ -152,21 +152,34 @@ def encode(image: Image.Image, *, model: str | LatentModel = DEFAULT_MODEL, **op
 
 
 @plain_arithmetic(gradients=False)
-def decompress(data: bytes, model: LatentModel | None = None) -> Image.Image:
+def decompress(
+    data: bytes, model: LatentModel | None = None, max_pixels: int = container.MAX_PIXELS
+) -> Image.Image:
     """The picture in a .vgic file.
+
+    Time and memory grow with the number of pixels that the file says it has, which costs a forger nothing:
+    docs/limits.md has seconds and bytes a megapixel.
 
     Args:
         data: the file.
         model: that wrote it, where it is at hand; None: it is found by the id in the file.
+        max_pixels: larger pictures are refused before any work.
 
     Returns:
         picture of mode "L", "LA", "RGB" or "RGBA", as it was compressed; alpha is exact.
 
     Raises:
         BitstreamError: `data` is no .vgic file, truncated, altered or of a newer version.
+        ImageError: more than `max_pixels`.
         ModelError: the model that wrote it is not installed, or another one than `model`.
     """
-    model_id = container.unpack(data)[0].model_id.to_bytes(4)
+    header = container.unpack(data)[0]
+    if header.width * header.height > max_pixels:
+        raise ImageError(
+            f"the picture has {header.width} x {header.height} pixels, more than {max_pixels}; "
+            "raise the limit if you trust the file"
+        )
+    model_id = header.model_id.to_bytes(4)
     if model is not None and model.model_id != model_id:
         raise ModelError(f"this file needs model {model_id.hex()}, not {model.name}; leave the model out")
     return _decode(data, model or store.find_model(model_id))

@@ -8,6 +8,7 @@ from its mean, pass by pass.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -32,6 +33,8 @@ from vgic_lib.networks.lapped import BLOCK
 from vgic_lib.networks.logistic import SCALES, residual_bits
 from vgic_lib.networks.quality import ANCHORS, at_quality, geometric
 
+STRIP = 2**14  # places of y that are made at once: 4 megapixels
+HALO = 8  # rows of y beyond a strip that its pixels, or its latents, depend on
 CODES_PER_ANCHOR = 128  # a power of two: interpolation of tables is exact
 LARGEST_CODE = CODES_PER_ANCHOR * (ANCHORS - 1)
 
@@ -116,11 +119,14 @@ class HyperpriorModel(LatentModel):
         )
 
     def analysis(self, x: Tensor, setting: QualitySetting) -> Latents:
-        """Picture (B, 3, H, W) in [0, 1], of any size, to continuous y and z."""
+        """Picture (B, 3, H, W) in [0, 1], of any size, to continuous y and z.
+
+        Without gradients, large pictures are analysed in strips, to bound memory.
+        """
         height, width = x.shape[2:]
-        x = F.pad(x, (0, -width % BLOCK, 0, -height % BLOCK), mode="replicate")
         quality = self._quality(setting, x)
-        y = self.network.latent(x, quality)
+        x = F.pad(x, (0, -width % BLOCK, 0, -height % BLOCK), mode="replicate")
+        y = in_strips(partial(self.network.latent, quality=quality), x, 1, BLOCK)
         return y, self.network.hyper_latent(y, quality)
 
     def quantise(
@@ -159,8 +165,12 @@ class HyperpriorModel(LatentModel):
         return bits.unflatten(1, (height, width))
 
     def synthesis(self, latents: Latents, setting: QualitySetting, size: Size) -> Tensor:
-        """Quantised latents to the picture (B, 3, H, W) in [0, 1] of `size` (H, W)."""
-        x_hat = self.network.picture(latents[0], self._quality(setting, latents[0]))
+        """Quantised latents to the picture (B, 3, H, W) in [0, 1] of `size` (H, W).
+
+        Without gradients, large pictures are made in strips, the same ones whenever the size is the same.
+        """
+        y, quality = latents[0], self._quality(setting, latents[0])
+        x_hat = in_strips(partial(self.network.picture, quality=quality), y, BLOCK, 1)
         return x_hat[:, :, : size[0], : size[1]].clamp(0, 1)
 
     def encode(self, latents: Latents, setting: QualitySetting) -> list[bytes]:
@@ -234,3 +244,21 @@ class HyperpriorModel(LatentModel):
 
     def _quality(self, setting: QualitySetting, like: Tensor) -> Tensor:
         return torch.full((len(like),), setting.network_quality, device=like.device)
+
+
+def in_strips(transform: Callable[[Tensor], Tensor], x: Tensor, up: int, down: int) -> Tensor:
+    """`transform` of x (B, C, H, W), whose rows it turns into `up` / `down` as many, a strip after the other.
+
+    The transform sees HALO places of y more on both sides of a strip than it makes.
+    """
+    places, width = x.shape[2] // down, x.shape[3] // down
+    rows = max(HALO, STRIP // width)
+    if places <= rows or torch.is_grad_enabled():
+        return transform(x)
+    strips = []
+    for start in range(0, places, rows):
+        stop = min(start + rows, places)
+        low, high = max(0, start - HALO), min(places, stop + HALO)
+        strip = transform(x[:, :, low * down : high * down])
+        strips.append(strip[:, :, (start - low) * up : (stop - low) * up])
+    return torch.cat(strips, 2)
