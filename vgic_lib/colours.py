@@ -61,7 +61,7 @@ def to_srgb(image: Image.Image, colours: Colours) -> Image.Image:
             image.convert(mode), opened, ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
     except (ImageCms.PyCMSError, OSError) as error:
-        raise ValueError("it is damaged") from error
+        raise ValueError("it is damaged or too large") from error
     return converted.convert(image.mode)
 
 

@@ -13,9 +13,13 @@ from typing import IO, NamedTuple
 
 from PIL import Image, PngImagePlugin
 
-_BITS_PER_SAMPLE, _SAMPLE_FORMAT, _UNSIGNED = 258, 339, 1  # of TIFF
+_BITS_PER_SAMPLE, _COMPRESSION, _SAMPLE_FORMAT, _SUBSAMPLING = 258, 259, 339, 530  # tags of TIFF
+_RAW, _UNSIGNED = 1, 1  # their usual values
 _PNG = b"\x89PNG\r\n\x1a\n"
-_NEEDED = (b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"iCCP", b"eXIf")  # beside those in capitals
+_NEEDED = {  # chunks of PNG that say how it looks, beside those in capitals -> their sizes in bytes
+    b"tRNS": range(1, 257), b"gAMA": range(4, 5), b"cHRM": range(32, 33), b"sRGB": range(1, 2),
+    b"cICP": range(4, 5), b"iCCP": range(2**24), b"eXIf": range(2**24),
+}  # fmt: skip
 _LARGEST_TEXT = PngImagePlugin.MAX_TEXT_CHUNK  # bytes, unpacked
 _FRAMELESS = ("PSD",)  # Pillow counts its layers as frames; what it opens shows them all
 
@@ -56,21 +60,25 @@ def bits_per_channel(image: Image.Image) -> int:
         return _jpeg2000_bits(_content(image))
     if image.format == "AVIF":
         return _avif_bits(_content(image))
-    if image.format == "JXL":
-        header = None if image.jpeg else jxl(io.BytesIO(image.fc))
-        return header.bits if header else 8
+    if header := jxl_header(image):
+        return header.bits
     for codec, _, _, arguments in getattr(image, "tile", []):
         raw = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
         if ";16" in str(raw) and not str(raw).startswith("BGR"):  # BGR;16 has 16 bits in three channels
+            return 16
+        if codec == "SGI16":
             return 16
         if codec.startswith("ppm") and isinstance(arguments, tuple) and arguments[-1] > 255:
             return 16
     return 8
 
 
-def is_signed(image: Image.Image) -> bool:
-    """Whether samples are signed numbers or something else that Pillow takes for unsigned ones."""
-    return set(getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, (_UNSIGNED,))) != {_UNSIGNED}
+def has_odd_samples(image: Image.Image) -> bool:
+    """Whether Pillow takes samples of TIFF, signed or subsampled, for plain ones."""
+    tags = getattr(image, "tag_v2", {})
+    signed = set(tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))) != {_UNSIGNED}
+    plain = tags.get(_COMPRESSION, _RAW) == _RAW
+    return signed or (image.mode == "YCbCr" and plain and tags.get(_SUBSAMPLING, (2, 2)) != (1, 1))
 
 
 def has_more_frames(image: Image.Image) -> bool:
@@ -120,6 +128,11 @@ def jxl(stream: IO[bytes]) -> JxlHeader | None:
     return None
 
 
+def jxl_header(image: Image.Image) -> JxlHeader | None:
+    """Header of an open JPEG XL file; None for one that wraps a JPEG file, and for other formats."""
+    return None if image.format != "JXL" or image.jpeg else jxl(io.BytesIO(image.fc))
+
+
 def png_without_remarks(stream: IO[bytes]) -> io.BytesIO | None:
     """File of PNG with nothing in it but what the picture needs; None for a file of another kind.
 
@@ -130,11 +143,11 @@ def png_without_remarks(stream: IO[bytes]) -> io.BytesIO | None:
         return None
     kept = [_PNG]
     for kind, content, chunk in _png_chunks(stream):
-        sound = zlib.crc32(chunk[4:-4]).to_bytes(4) == chunk[-4:]
-        if kind == b"iCCP" and _is_too_large(content):
-            empty = b"iCCP" + b"too large\0\0" + zlib.compress(b"")  # a profile that cannot be used
+        sound = zlib.crc32(chunk[4:-4]).to_bytes(4) == chunk[-4:] and len(content) in _NEEDED.get(kind, ())
+        if kind == b"iCCP" and not (sound and _is_profile(content)):
+            sound, empty = True, b"iCCPempty\0\0" + zlib.compress(b"")
             chunk = (len(empty) - 4).to_bytes(4) + empty + zlib.crc32(empty).to_bytes(4)
-        if kind[:1].isupper() or (kind in _NEEDED and sound):
+        if kind[:1].isupper() or sound:
             kept.append(chunk)
     return io.BytesIO(b"".join(kept))
 
@@ -155,13 +168,14 @@ def _cicp(stream: IO[bytes]) -> bytes:
     return next((content for kind, content, _ in _png_chunks(stream, b"IDAT") if kind == b"cICP"), b"")
 
 
-def _is_too_large(profile: bytes) -> bool:
-    """Whether a compressed profile, after its name, exceeds what Pillow unpacks."""
-    packed = profile[profile.find(b"\0") + 2 :]
+def _is_profile(content: bytes) -> bool:
+    """Whether a chunk holds a colour profile that Pillow unpacks."""
+    _, _, packed = content.partition(b"\0")
     try:
-        return len(zlib.decompressobj().decompress(packed, _LARGEST_TEXT + 1)) > _LARGEST_TEXT
+        unpacked = zlib.decompressobj().decompress(packed[1:], _LARGEST_TEXT + 1)
     except zlib.error:
         return False
+    return packed[:1] == b"\0" and len(unpacked) <= _LARGEST_TEXT
 
 
 def _is_open(image: Image.Image) -> bool:

@@ -58,6 +58,9 @@ def read_with_metadata(path: str | Path, data: bytes | None = None) -> tuple[Ima
             `normalise_image` refuses.
     """
     with _one_line(path), open(path, "rb") if data is None else io.BytesIO(data) as stream:
+        if not stream.seek(0, os.SEEK_END):
+            raise ImageError(f"{path} is empty; get a good copy of it")
+        stream.seek(0)
         try:
             found = _read(stream, str(path))
         except Exception:
@@ -83,8 +86,7 @@ def normalise_image(image: Image.Image) -> Image.Image:
             other than gray and RGB (such as CMYK), or colours of HDR.
     """
     name = getattr(image, "filename", "") or "the picture"
-    with _silence():
-        picture, notes = _normalise(image, name)
+    picture, notes = _normalise(image, name)
     _warn(name, notes)
     return picture
 
@@ -117,10 +119,15 @@ def _read(stream: IO[bytes], name: str) -> tuple[Image.Image, list[str], Metadat
     if (header := headers.jxl(stream)) and header.width * header.height > MAX_PIXELS:
         raise ImageError(_too_large(name))
     Image.init()
-    with (
-        _silence(),
-        Image.open(stream, formats=[kind for kind in Image.ID if kind not in _NO_PICTURES]) as image,
-    ):
+    formats = [kind for kind in Image.OPEN if kind not in _NO_PICTURES]
+    try:
+        opened = Image.open(stream, formats=formats)
+    except UnidentifiedImageError as error:
+        if kind := _begins_like(stream, formats):
+            reason = f"is damaged, or a kind of {kind} that cannot be read"
+            raise ImageError(f"{name} {reason}; convert it to an 8-bit PNG first") from error
+        raise
+    with opened as image:
         return *_normalise(image, name), metadata(image)
 
 
@@ -137,7 +144,8 @@ def _normalise(image: Image.Image, name: str) -> tuple[Image.Image, list[str]]:
     image.load()
     turn = _TURNS.get(orientation(image))
     upright = image if turn is None else image.transpose(turn)
-    result = upright.convert(_MODES[image.mode])
+    plain = upright.convert("RGBA") if upright.has_transparency_data else upright
+    result = plain.convert(_MODES[image.mode])
     try:
         result = colours.to_srgb(result, described)
     except colours.OutOfGamut as error:
@@ -145,7 +153,7 @@ def _normalise(image: Image.Image, name: str) -> tuple[Image.Image, list[str]]:
     except ValueError as error:
         notes.append(f"its colour profile cannot be used ({error}); its colours are taken as sRGB")
     if upright.has_transparency_data:
-        result.putalpha(upright.convert("RGBA").getchannel("A"))
+        result.putalpha(plain.getchannel("A"))
     result.info = {}
     return result, notes
 
@@ -156,11 +164,19 @@ def _refusal(image: Image.Image) -> str | None:
         return "has no pixels; give one of at least 1x1"
     if headers.bits_per_channel(image) > 8:
         return "has more than 8 bits per channel; convert it to 8 bits first"
-    if headers.is_signed(image):
-        return "has signed samples; convert it to unsigned ones first"
+    if headers.has_odd_samples(image):
+        return "has signed or subsampled pixels; convert it to 8-bit RGB first"
     if image.mode not in _MODES:
         return f"has colour mode {image.mode}; convert it to RGB first"
     return None
+
+
+def _begins_like(stream: IO[bytes], formats: list[str]) -> str | None:
+    """Format that the first bytes of a file belong to."""
+    stream.seek(0)
+    start = stream.read(16)
+    accept = {kind: Image.OPEN[kind][1] for kind in formats}
+    return next((kind for kind in formats if accept[kind] and accept[kind](start) is True), None)
 
 
 def _too_large(name: str | Path) -> str:
@@ -170,14 +186,6 @@ def _too_large(name: str | Path) -> str:
 def _warn(name: str | Path, notes: list[str]) -> None:
     for text in notes:
         warnings.warn(PictureWarning(str(name), text), stacklevel=3)
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Keeps back Pillow's warnings about large pictures and odd metadata; our limits are stricter."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 @contextmanager
@@ -202,5 +210,5 @@ def _one_line(path: str | Path) -> Iterator[None]:
     except Exception as error:  # damaged files make decoders raise nearly anything
         if isinstance(error, OSError) and error.errno:
             raise ImageError(f"{path} cannot be read: {os.strerror(error.errno)}; check the file") from error
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()).split(". ")[0] or type(error).__name__
         raise ImageError(f"{path} is truncated or damaged ({reason}); get a good copy of it") from error

@@ -1,18 +1,31 @@
 # SPDX-License-Identifier: MIT
 """What a picture file says beside its pixels: orientation, EXIF and XMP, however damaged they are."""
 
-import io
 import re
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
 
 from PIL import Image
 
 from vgic_lib import headers
 
 _ORIENTATION = 0x0112  # tags of EXIF
-_DATES = (0x0132, 0x9003)  # changed, taken
+_CHANGED, _DATES, _LATITUDE = 0x0132, (0x9003, 0x9004), 2  # dates: taken, digitised
 _EXIF_FOLDER, _GPS_FOLDER = 0x8769, 0x8825
+_SIZES = {1: 1, 3: 2, 4: 4, 6: 1, 8: 2, 9: 4}  # type of an integer -> bytes
+_DESCRIPTIONS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)  # from description to copyright
 _XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:="|>))([0-9])')
+
+
+class _Entry(NamedTuple):
+    """One entry of a folder of EXIF."""
+
+    tag: int
+    count: int  # values; what follows is about the first
+    value: int  # 0 where it is no integer
+    place: int  # of its first byte
+    size: int  # bytes; 0 where it is no integer
+    order: Literal["little", "big"]
 
 
 class Metadata(NamedTuple):
@@ -24,25 +37,25 @@ class Metadata(NamedTuple):
     @property
     def facts(self) -> tuple[str, ...]:
         """What many people care about and is in here: "date", "place", or both."""
-        exif = Image.Exif()
-        try:
-            exif.load(self.exif)
-            dated = any(tag in exif or tag in exif.get_ifd(_EXIF_FOLDER) for tag in _DATES)
-            placed = bool(exif.get_ifd(_GPS_FOLDER))
-        except Exception:  # damaged EXIF makes its parser raise nearly anything
-            return ()
-        return ("date",) * dated + ("place",) * placed
+        main = {entry.tag: entry for entry in _entries(self.exif)}
+        inner = {
+            entry.tag
+            for folder in (_EXIF_FOLDER, _GPS_FOLDER)
+            if folder in main
+            for entry in _entries(self.exif, main[folder].value)
+        }
+        dated = _CHANGED in main or not inner.isdisjoint(_DATES)
+        return ("date",) * dated + ("place",) * (_LATITUDE in inner)
 
 
 def orientation(image: Image.Image) -> int:
     """Orientation of a loaded picture as EXIF counts it, 1 to 8; what is no such number counts as 1."""
     if hasattr(image, "tag_v2"):
         return 1  # Pillow turns TIFF while loading
-    if image.format == "JXL" and not image.jpeg and headers.jxl(io.BytesIO(image.fc)).orientation != 1:
+    if (header := headers.jxl_header(image)) and header.orientation != 1:
         return 1  # turned by the decoder; EXIF repeats what was done
-    field = _orientation_field(_exif(image))
-    if field is not None:
-        value = field[0]
+    if entry := _orientation_entry(_exif(image)):
+        value = entry.value
     else:
         found = _XMP_ORIENTATION.search(_xmp(image))
         value = int(found[2]) if found else 1
@@ -52,9 +65,8 @@ def orientation(image: Image.Image) -> int:
 def metadata(image: Image.Image) -> Metadata:
     """EXIF and XMP of a loaded picture, with the orientation set to upright, otherwise as they are."""
     exif = bytearray(_exif(image))
-    if field := _orientation_field(exif):
-        _, place, size, order = field
-        exif[place : place + size] = (1).to_bytes(size, order)
+    if entry := _orientation_entry(exif):
+        exif[entry.place : entry.place + entry.size] = (1).to_bytes(entry.size, entry.order)
     return Metadata(bytes(exif), _XMP_ORIENTATION.sub(rb"\g<1>1", _xmp(image)))
 
 
@@ -63,7 +75,7 @@ def _exif(image: Image.Image) -> bytes:
     block = image.info.get("exif", b"")
     try:
         if not block and hasattr(image, "tag_v2"):
-            block = image.getexif().tobytes()
+            block = _exif_of_tiff(image)
         elif not block and "Raw profile type exif" in image.info:  # text of PNG, by ImageMagick
             block = bytes.fromhex("".join(image.info["Raw profile type exif"].split("\n")[3:]))
     except Exception:  # damaged EXIF makes its parser raise nearly anything
@@ -73,26 +85,41 @@ def _exif(image: Image.Image) -> bytes:
     return block if isinstance(block, bytes) and block[:4] in (b"II*\0", b"MM\0*") else b""
 
 
+def _exif_of_tiff(image: Image.Image) -> bytes:
+    """Tags that describe the picture, without those that describe the file."""
+    tags, kept = image.getexif(), Image.Exif()
+    for tag in _DESCRIPTIONS:
+        if tag in tags:
+            kept[tag] = tags[tag]
+    for folder in (_EXIF_FOLDER, _GPS_FOLDER):
+        if content := tags.get_ifd(folder):
+            kept[folder] = content
+    return kept.tobytes() if len(kept) else b""
+
+
 def _xmp(image: Image.Image) -> bytes:
     block = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
     return block.encode() if isinstance(block, str) else bytes(block)
 
 
-def _orientation_field(exif: bytes) -> tuple[int, int, int, str] | None:
-    """Value, place, size in bytes and byte order of the orientation; None where there is none.
+def _orientation_entry(exif: bytes) -> _Entry | None:
+    """Where the orientation is; of several values the first counts, and text is none."""
+    for entry in _entries(exif):
+        if entry.tag == _ORIENTATION and entry.size and 1 <= entry.count <= 4 // entry.size:
+            return entry
+    return None
 
-    All else in the block may be damaged. Of several values the first counts; text is none.
-    """
+
+def _entries(exif: bytes, folder: int | None = None) -> Iterator[_Entry]:
+    """Entries of a folder (the first if None) that begins at this byte; all else may be damaged."""
     order = {b"II": "little", b"MM": "big"}.get(bytes(exif[:2]))
     if order is None:
-        return None
+        return
 
     def number(place: int, size: int) -> int:
         return int.from_bytes(exif[place : place + size], order)
 
-    folder = number(4, 4)
-    for entry in range(folder + 2, min(folder + 2 + 12 * number(folder, 2), len(exif) - 11), 12):
-        size = {1: 1, 3: 2, 4: 4}.get(number(entry + 2, 2))  # of a BYTE, SHORT, LONG
-        if number(entry, 2) == _ORIENTATION and size and 1 <= number(entry + 4, 4) <= 4 // size:
-            return number(entry + 8, size), entry + 8, size, order
-    return None
+    start = number(4, 4) if folder is None else folder
+    for place in range(start + 2, min(start + 2 + 12 * number(start, 2), len(exif) - 11), 12):
+        size = _SIZES.get(number(place + 2, 2), 0)
+        yield _Entry(number(place, 2), number(place + 4, 4), number(place + 8, size), place + 8, size, order)
