@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Depth, frames and sizes come from the header where Pillow does not tell them."""
 
-import io
 import zlib
 
 import numpy as np
@@ -130,17 +129,6 @@ def test_files_of_several_frames(kind):
     one, two = ramps(), ramps().transpose(Image.Transpose.ROTATE_180)
     assert headers.has_more_frames(opened(saved(one, kind, save_all=True, append_images=[two])))
     assert not headers.has_more_frames(opened(saved(one, kind)))
-
-
-def test_header_of_jpeg_xl():
-    read = headers.jxl(io.BytesIO(jxl_of(ramps())))
-    assert read == headers.JxlHeader(24, 16, orientation=1, bits=8)
-    assert headers.jxl(io.BytesIO(jxl_of(ramps(), turned=True, deep=True)))[2:] == (6, 10)
-    for size in ((1, 1), (256, 256), (300, 200), (2000, 3), (320, 180), (264, 8), (40, 32)):
-        for options in ({"lossless": True}, {"quality": 90}, {"exif": exif(orientation(1))[6:]}):
-            header = headers.jxl(io.BytesIO(saved(Image.new("RGB", size), "JXL", **options)))
-            assert (*header[:2], header.bits) == (*size, 8)
-    assert headers.jxl(io.BytesIO(saved(noise(), "PNG"))) is None
 
 
 REMARKS = {

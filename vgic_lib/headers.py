@@ -13,6 +13,8 @@ from typing import IO, NamedTuple
 
 from PIL import Image, PngImagePlugin
 
+from vgic_lib import jpeg_xl
+
 _BITS_PER_SAMPLE, _COMPRESSION, _SAMPLE_FORMAT, _SUBSAMPLING = 258, 259, 339, 530  # tags of TIFF
 _RAW, _UNSIGNED = 1, 1  # their usual values
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -39,15 +41,6 @@ class Colours(NamedTuple):
     icc_profile: bytes | None  # b"" for one that is there and cannot be unpacked
     gamma: float | None  # exponent of the encoder, as in the gAMA chunk of PNG
     chromaticity: tuple[float, ...] | None  # x and y of white, red, green, blue
-
-
-class JxlHeader(NamedTuple):
-    """Start of the code stream of a JPEG XL file."""
-
-    width: int
-    height: int
-    orientation: int  # already applied by the decoder
-    bits: int
 
 
 def bits_per_channel(image: Image.Image) -> int:
@@ -111,7 +104,7 @@ def colours(image: Image.Image) -> Colours:
     return Colours(points, profile, gamma, chromaticity)
 
 
-def jxl(stream: IO[bytes]) -> JxlHeader | None:
+def jxl(stream: IO[bytes]) -> jpeg_xl.Header | None:
     """What an open file of JPEG XL says of itself; None for another kind of file.
 
     The plug-in unpacks all pixels when it opens a file, so its size is to be asked here first.
@@ -121,14 +114,14 @@ def jxl(stream: IO[bytes]) -> JxlHeader | None:
         data += stream.read()
     stream.seek(0)
     if data.startswith(b"\xff\x0a"):
-        return _jxl_header(data)
+        return jpeg_xl.read_header(data)
     for kind, payload in _boxes(data):
         if kind in (b"jxlc", b"jxlp"):  # the code stream, or its parts after their numbers
-            return _jxl_header(payload[4 * (kind == b"jxlp") :])
+            return jpeg_xl.read_header(payload[4 * (kind == b"jxlp") :])
     return None
 
 
-def jxl_header(image: Image.Image) -> JxlHeader | None:
+def jxl_header(image: Image.Image) -> jpeg_xl.Header | None:
     """Header of an open JPEG XL file; None for one that wraps a JPEG file, and for other formats."""
     return None if image.format != "JXL" or image.jpeg else jxl(io.BytesIO(image.fc))
 
@@ -244,58 +237,3 @@ def _avif_properties(data: bytes) -> list[tuple[bytes, bytes]]:
             numbers = [int.from_bytes(index) & (0x7FFF if wide_index == 2 else 0x7F) for index in indices]
             return [known[number - 1] for number in numbers if 0 < number <= len(known)]
     return []
-
-
-class _Bits:
-    """Numbers read from the lowest bits of `data` on."""
-
-    def __init__(self, data: bytes) -> None:
-        self._rest = int.from_bytes(data, "little")
-
-    def take(self, count: int) -> int:
-        value = self._rest & ((1 << count) - 1)
-        self._rest >>= count
-        return value
-
-    def choice(self, *ways: tuple[int, int]) -> int:
-        """One of four (offset, bits that follow), which two bits select."""
-        offset, count = ways[self.take(2)]
-        return offset + self.take(count)
-
-
-def _jxl_header(code: bytes) -> JxlHeader:
-    """Fields as in ISO/IEC 18181-1, annex D, up to the bit depth."""
-    bits = _Bits(bytes(code[2:66]))
-    width, height = _jxl_size(bits)
-    if bits.take(1):  # all fields have their defaults
-        return JxlHeader(width, height, 1, 8)
-    turned = 1
-    if bits.take(1):
-        turned = 1 + bits.take(3)
-        if bits.take(1):  # a size to be shown at
-            _jxl_size(bits)
-        if bits.take(1):  # a preview: its size is written in another way, but nothing asks for more
-            return JxlHeader(width, height, turned, 8)
-        if bits.take(1):  # an animation: ticks a second, loops, time codes
-            bits.choice((100, 0), (1000, 0), (1, 10), (1, 30))
-            bits.choice((1, 0), (1001, 0), (1, 8), (1, 10))
-            bits.choice((0, 0), (0, 3), (0, 16), (0, 32))
-            bits.take(1)
-    if bits.take(1):  # samples are floating-point numbers
-        return JxlHeader(width, height, turned, 16)
-    return JxlHeader(width, height, turned, bits.choice((8, 0), (10, 0), (12, 0), (1, 6)))
-
-
-def _jxl_size(bits: _Bits) -> tuple[int, int]:
-    """Width and height in pixels."""
-
-    def side() -> int:
-        return 8 * (1 + bits.take(5)) if small else bits.choice((1, 9), (1, 13), (1, 18), (1, 30))
-
-    small = bits.take(1)
-    height = side()
-    ratio = bits.take(3)
-    if not ratio:
-        return side(), height
-    above, below = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio - 1]
-    return height * above // below, height
