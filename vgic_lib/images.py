@@ -36,6 +36,13 @@ _TURNS = {  # orientation in EXIF -> what makes the picture upright
 _NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # known to Pillow, read by other programs
 
 
+def endings() -> frozenset[str]:
+    """Endings of the names of files that can be read, such as ".png", in lower case."""
+    known = Image.registered_extensions()
+    readable = {*Image.OPEN, "MPO"} - _NO_PICTURES  # MPO is opened as JPEG
+    return frozenset(ending for ending, kind in known.items() if kind in readable)
+
+
 def read_image(path: str | Path, data: bytes | None = None) -> Image.Image:
     """Picture in a file, as `read_with_metadata` reads it, alone."""
     return read_with_metadata(path, data)[0]
