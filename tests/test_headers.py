@@ -68,6 +68,12 @@ def test_more_than_eight_bits_are_refused_in_every_format(name):
         images.read_image(name, DEEP[name])
 
 
+def test_the_shown_picture_of_avif_is_told_from_its_transparency():
+    kinds = [kind for kind, _ in headers._avif_properties(saved(noise("RGBA"), "AVIF"))]
+    assert {b"ispe", b"pixi", b"av1C", b"colr"} <= set(kinds) and b"auxC" not in kinds
+    assert headers._avif_properties(b"") == []
+
+
 def bmp565():
     """BMP of 16 bits a pixel, which are fewer than 8 a channel."""
     pixels = np.full((4, 4), 0b11111_000000_00000, "<u2").tobytes()

@@ -52,6 +52,15 @@ def test_jpeg_xl_that_its_decoder_turns_is_not_turned_again():
     close(data, ramps().transpose(Image.Transpose.ROTATE_270))
 
 
+@pytest.mark.filterwarnings("ignore:Using JPEG reconstruction")
+def test_jpeg_wrapped_in_jpeg_xl_is_turned_by_its_exif(tmp_path):
+    stored = ramps().transpose(UPRIGHT[6])
+    (tmp_path / "x.jpg").write_bytes(saved(stored, "JPEG", quality=95, exif=exif(orientation(6))))
+    Image.open(tmp_path / "x.jpg").save(tmp_path / "x.jxl")
+    assert Image.open(tmp_path / "x.jxl").jpeg
+    close((tmp_path / "x.jxl").read_bytes(), ramps())
+
+
 @pytest.mark.parametrize(
     ("block", "expected"),
     [

@@ -139,7 +139,11 @@ def _read(stream: IO[bytes], name: str) -> tuple[Image.Image, list[str], Metadat
 
 
 def _normalise(image: Image.Image, name: str) -> tuple[Image.Image, list[str]]:
-    """Picture as `normalise_image` returns it, and what is to be said about it."""
+    """Picture as `normalise_image` returns it, and what is to be said about it.
+
+    In this order: refuse what cannot be right, take the first frame, turn it upright, leave palettes and
+    transparency aside, convert the colours, put the transparency back.
+    """
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(_too_large(name))
     if reason := _refusal(image):
