@@ -142,13 +142,14 @@ def altered(space):
     return bytes(profile)
 
 
+GRAY = colours.matrix_profile(colours._SRGB, 1.0).replace(b"RGB ", b"GRAY").replace(b"rTRC", b"kTRC")
 LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 
 
 @pytest.mark.parametrize(
     "profile",
-    [b"not a profile" * 20, SRGB[:200], LAB, altered(b"GRAY"), altered(b"CMYK"), b"x"],
-    ids=["text", "cut", "Lab", "gray", "CMYK", "byte"],
+    [b"not a profile" * 20, SRGB[:200], LAB, altered(b"GRAY"), GRAY, altered(b"CMYK"), b"x"],
+    ids=["text", "cut", "Lab", "gray-in-name", "gray", "CMYK", "byte"],
 )
 def test_a_profile_that_cannot_be_used_is_a_warning(profile):
     with pytest.warns(PictureWarning, match="^x.png: its colour profile cannot be used .*taken as sRGB$"):
@@ -176,3 +177,8 @@ def test_a_description_that_cannot_be_used_is_a_warning(chunks):
 def test_gray_keeps_its_mode_with_a_profile_of_rgb():
     image = images.read_image("x", saved(noise("L"), "PNG", icc_profile=SRGB))
     assert image.mode == "L" and image.tobytes() == noise("L").tobytes()
+
+
+def test_profile_of_gray_is_for_gray():
+    found = images.read_image("x", saved(noise("L"), "PNG", icc_profile=GRAY))
+    assert abs(np.asarray(found, float) - encoded(np.asarray(noise("L")) / 255)).max() < 1.5
