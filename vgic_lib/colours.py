@@ -52,17 +52,10 @@ def to_srgb(image: Image.Image, colours: Colours) -> Image.Image:
     profile = _profile(colours)
     if profile is None:
         return image
-    try:
-        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        mode = _CHANNELS.get(opened.profile.xcolor_space.strip())
-        if mode is None or (mode, image.mode) == ("L", "RGB"):
-            raise ValueError("it is for pictures of another kind")
-        converted = ImageCms.profileToProfile(
-            image.convert(mode), opened, ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
-    except (ImageCms.PyCMSError, OSError) as error:
-        raise ValueError("it is damaged or too large") from error
-    return converted.convert(image.mode)
+    if image.mode == "RGB":
+        return _convert(image, profile)
+    ramp = Image.frombytes("L", (256, 1), bytes(range(256)))
+    return image.point(_convert(ramp, profile, ImageCms.Flags.NOOPTIMIZE).tobytes())
 
 
 def matrix_profile(chromaticity: tuple[float, ...], gamma: float | None) -> bytes:
@@ -86,6 +79,20 @@ def matrix_profile(chromaticity: tuple[float, ...], gamma: float | None) -> byte
     columns = np.linalg.inv(_BRADFORD) @ adaptation @ _BRADFORD @ primaries
     columns = columns * np.linalg.solve(primaries, white)
     return _icc(columns, (gamma,) if gamma else (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045))
+
+
+def _convert(image: Image.Image, profile: bytes, flags: ImageCms.Flags = ImageCms.Flags.NONE) -> Image.Image:
+    try:
+        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        mode = _CHANNELS.get(opened.profile.xcolor_space.strip())
+        if mode is None or (mode, image.mode) == ("L", "RGB"):
+            raise ValueError("it is for pictures of another kind")
+        converted = ImageCms.profileToProfile(
+            image.convert(mode), opened, ImageCms.createProfile("sRGB"), outputMode="RGB", flags=flags
+        )
+    except (ImageCms.PyCMSError, OSError) as error:
+        raise ValueError("it is damaged or too large") from error
+    return converted.convert(image.mode)
 
 
 def _profile(colours: Colours) -> bytes | None:
