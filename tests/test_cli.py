@@ -192,13 +192,30 @@ def test_bad_pictures(tmp_path: Path, photo: Path, refuse: Refuse) -> None:
     (tmp_path / "cut.png").write_bytes(photo.read_bytes()[:200])
     assert "truncated" in refuse("compress", tmp_path / "cut.png", out)
     (tmp_path / "empty.png").touch()
-    assert "not a picture" in refuse("compress", tmp_path / "empty.png", out)
+    assert "empty.png is empty" in refuse("compress", tmp_path / "empty.png", out)
     Image.open(photo).convert("CMYK").save(tmp_path / "print.jpg")
     assert "CMYK" in refuse("compress", tmp_path / "print.jpg", out)
     Image.new("I;16", (9, 9)).save(tmp_path / "deep.png")
     assert "8 bits" in refuse("compress", tmp_path / "deep.png", out)
     (tmp_path / "no-pictures").mkdir()
     assert "no file to convert" in refuse("compress", tmp_path / "no-pictures", out)
+
+
+def test_warnings_are_one_line_each_and_do_not_stop(
+    tmp_path: Path, photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame, album = Image.open(photo), tmp_path / "album"
+    album.mkdir()
+    frame.save(album / "a.gif", save_all=True, append_images=[frame.rotate(180)])
+    frame.save(album / "b.png", icc_profile=b"no profile")
+    frame.save(album / "c.jxl", lossless=True)
+    for _ in range(2):  # also the second time in one process
+        assert main(["compress", str(album), str(tmp_path / "packed"), "--force"]) == 0
+        captured = capsys.readouterr()
+        assert "3 of 3 files done" in captured.out
+        first, second = captured.err.splitlines()
+        assert first.startswith(f"vgic: warning: {album / 'a.gif'}: holds several pictures")
+        assert second.startswith(f"vgic: warning: {album / 'b.png'}: its colour profile cannot be used")
 
 
 def test_bad_files(tmp_path: Path, photo: Path, packed: Path, refuse: Refuse) -> None:

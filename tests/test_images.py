@@ -3,33 +3,15 @@
 
 import io
 import struct
-import zlib
 
 import numpy as np
 import pytest
 import torch
+from helpers.pictures import jxl_of, noise, opened, png, png_of, ramps, saved, tiff
 from PIL import Image, ImageCms
 
 from vgic_lib import images
-from vgic_lib.errors import ImageError
-
-
-def noise(mode="RGB", size=(7, 5), seed=0):
-    """Picture of random pixels."""
-    channels = len(Image.new(mode, (1, 1)).getbands())
-    shape = (size[1], size[0], channels) if channels > 1 else (size[1], size[0])
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
-
-
-def png(width, height, depth=8, colour=2, pixels=b""):
-    """PNG file by hand: for sizes and depths that Pillow does not write."""
-    chunks = [
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)),
-        (b"IDAT", zlib.compress(pixels)),
-        (b"IEND", b""),
-    ]
-    parts = [struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in chunks]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+from vgic_lib.errors import ImageError, PictureWarning
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
@@ -94,25 +76,29 @@ def test_other_profile_is_converted(tmp_path):
     assert abs(difference).max() <= 1
 
 
-def test_profile_that_does_not_fit_is_refused(tmp_path):
-    noise().save(tmp_path / "x.png", icc_profile=b"no profile at all")
-    with pytest.raises(ImageError, match="colour profile"):
-        images.read_image(tmp_path / "x.png")
+def twelve_bits():
+    """JPEG file whose header says 12 bits a sample."""
+    data = bytearray(saved(noise(), "JPEG"))
+    data[data.index(b"\xff\xc0") + 4] = 12
+    return bytes(data)
+
+
+VAST_JXL = b"\xff\x0a" + (3 << 1 | 2**15 << 3 | 1 << 33).to_bytes(8, "little")  # a square of 32769 rows
 
 
 def refused():
     """(name, content, words of the message) of files that are no picture for us."""
-    cmyk, truncated = io.BytesIO(), io.BytesIO()
-    Image.new("CMYK", (8, 8)).save(cmyk, "JPEG")
-    noise(size=(64, 64)).save(truncated, "PNG")
-    yield "cmyk.jpg", cmyk.getvalue(), "CMYK.*convert it to RGB"
-    yield "truncated.png", truncated.getvalue()[:3000], "truncated or damaged"
+    yield "cmyk.jpg", saved(Image.new("CMYK", (8, 8)), "JPEG"), "CMYK.*convert it to RGB"
+    yield "truncated.png", saved(noise(size=(64, 64)), "PNG")[:3000], "truncated or damaged"
     yield "text.png", b"not a picture", "not a picture"
-    yield "empty.jpg", b"", "not a picture"
-    yield "gray16.png", png(2, 2, 16, 0, bytes(10)), "8 bits first"
-    yield "rgb16.png", png(2, 2, 16, 2, bytes(26)), "8 bits first"
-    yield "rgba16.png", png(2, 2, 16, 6, bytes(34)), "8 bits first"
-    yield "rgb16.ppm", b"P6 2 2 1023\n" + bytes(24), "8 bits first"
+    yield "text.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture of a known format"
+    yield "empty.jpg", b"", "is empty; get a good copy"
+    yield "rgb12.jpg", twelve_bits(), "damaged, or a kind of JPEG that cannot be read; convert it to"
+    yield "float.tif", tiff((2, 2), [32] * 3, [bytes(48)]), "damaged, or a kind of TIFF that"
+    yield "cmyk.tif", saved(Image.new("CMYK", (8, 8)), "TIFF"), "CMYK.*convert it to RGB"
+    yield "lab.tif", saved(Image.new("LAB", (8, 8)), "TIFF"), "LAB.*convert it to RGB"
+    yield "cut.jpg", saved(noise(size=(64, 64)), "JPEG")[:2000], "truncated or damaged"
+    yield "vast.jxl", VAST_JXL, "million pixels"
     yield "large.png", png(2**13, 2**13 + 1), "million pixels"
     yield "vast.png", png(2**16, 2**16), "million pixels"
 
@@ -127,11 +113,76 @@ def test_refused_with_one_line(tmp_path, name, content, words):
     assert "\n" not in str(caught.value) and name in str(caught.value)
 
 
+def test_transparent_colour_of_rgb_and_bilevel(tmp_path):
+    image = Image.new("RGB", (3, 2), (1, 2, 3))
+    image.putpixel((1, 1), (9, 9, 9))
+    found = images.read_image("x", saved(image, "PNG", transparency=(9, 9, 9)))
+    assert found.mode == "RGBA" and found.convert("RGB").tobytes() == image.tobytes()
+    assert np.asarray(found.getchannel("A")).tolist() == [[255] * 3, [255, 0, 255]]
+    found = images.read_image(
+        "x", saved(image.convert("L").point(lambda v: v > 5, "1"), "PNG", transparency=0)
+    )
+    assert found.mode == "LA" and np.asarray(found.getchannel("A")).tolist() == [[0] * 3, [0, 255, 0]]
+
+
+def test_palette_with_a_degree_of_transparency_for_each_colour():
+    palette = noise().quantize(4)
+    found = np.asarray(images.read_image("x", saved(palette, "PNG", transparency=bytes([0, 64, 128, 255]))))
+    assert np.array_equal(found[..., 3], np.array([0, 64, 128, 255])[np.asarray(palette)])
+    assert np.array_equal(found[..., :3], np.asarray(palette.convert("RGB")))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP"])
+def test_bytes_after_the_picture_do_not_matter(kind):
+    data = saved(ramps(), kind)
+    assert images.read_image("x", data + b"garbage").tobytes() == images.read_image("x", data).tobytes()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "MPO", "AVIF"])
+def test_the_first_of_several_pictures_is_taken_with_a_warning(tmp_path, kind):
+    one, two = ramps(), ramps().transpose(Image.Transpose.ROTATE_180)
+    path = tmp_path / "x"
+    path.write_bytes(saved(one, kind, save_all=True, append_images=[two]))
+    with pytest.warns(PictureWarning, match="only the first is taken") as caught:
+        image = images.read_image(path)
+    assert abs(np.asarray(image, int) - np.asarray(one, int)).mean() < 15
+    (warning,) = caught
+    assert str(warning.message).startswith(f"{path}: ") and "\n" not in str(warning.message)
+    assert (warning.message.name, warning.message.text) == (
+        str(path),
+        str(warning.message)[len(str(path)) + 2 :],
+    )
+
+
+def test_pictures_opened_by_others_are_told_apart_too():
+    """What `codec.compress` is given may be any open picture."""
+    with pytest.warns(PictureWarning, match="^the picture: holds several"):
+        images.normalise_image(
+            Image.open(io.BytesIO(saved(ramps(), "GIF", save_all=True, append_images=[noise()])))
+        )
+    with pytest.raises(ImageError, match="the picture has more than 8 bits"):
+        images.normalise_image(opened(jxl_of(ramps(), deep=True)))
+
+
+def test_a_plain_picture_gives_no_warning(recwarn):
+    images.read_image("x", png_of(noise()))
+    images.normalise_image(noise("LA"))
+    assert not recwarn.list
+
+
+def test_endings_are_those_of_files_that_can_be_read():
+    kinds = ".png .jpg .jpeg .jfif .jxl .avif .webp .jp2 .j2k .tif .tiff .mpo .gif .bmp .tga .ppm .apng .qoi"
+    assert images.endings() >= set(kinds.split())
+    assert not images.endings() & {".eps", ".pdf", ".h5", ".mpg", ".wmf"}  # needs other programs, or is none
+
+
 def test_missing_file_and_folder(tmp_path):
     with pytest.raises(ImageError, match="does not exist"):
         images.read_image(tmp_path / "none.png")
     with pytest.raises(ImageError, match="is a folder"):
         images.read_image(tmp_path)
+    with pytest.raises(ImageError, match="cannot be read: File name too long"):
+        images.read_image(tmp_path / ("x" * 300))
 
 
 def test_damaged_files_never_raise_anything_else(tmp_path):

@@ -8,12 +8,13 @@ imported by the command that needs it.
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vgic_lib import __version__
-from vgic_lib.errors import BitstreamError, ModelError, ParameterError, VgicError
+from vgic_lib.errors import BitstreamError, ModelError, ParameterError, PictureWarning, VgicError
 
 if TYPE_CHECKING:
     from vgic_lib.codec.conversion import Conversion
@@ -31,7 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments` (those of the process if None); returns the exit status."""
     options = build_parser().parse_args(arguments)
     try:
-        options.command(options)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="PIL")  # its remarks on odd metadata
+            warnings.simplefilter("always", PictureWarning)
+            warnings.showwarning = _show_warning
+            options.command(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return _complain("interrupted; run the same command again to go on", 130)
@@ -240,6 +245,10 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "not enough memory; try a smaller picture"
     return f"unexpected {type(error).__name__}: {text}; add --debug to see where it came from"
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    print(f"vgic: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _complain(message: str, status: int) -> int:

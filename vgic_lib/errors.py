@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Errors a user can cause. Each message is one line: what is wrong, and what to do about it."""
+"""Errors a user can cause, and one warning. Each message is one line: what is wrong, and what to do."""
 
 
 class VgicError(Exception):
@@ -28,3 +28,11 @@ class ParameterError(VgicError):
 
 class StorageError(VgicError):
     """A file or folder cannot be read or written."""
+
+
+class PictureWarning(UserWarning):
+    """A picture was read, but not all that its file holds; `name` is the file, `text` says what."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(f"{name}: {text}")
+        self.name, self.text = name, text

@@ -21,7 +21,7 @@ from vgic_lib.errors import (
     VgicError,
 )
 from vgic_lib.files import read_bytes, write_bytes
-from vgic_lib.images import read_image
+from vgic_lib.images import endings, read_image
 from vgic_lib.models.base import LatentModel
 from vgic_lib.progress import counted, progress
 
@@ -80,9 +80,7 @@ def compression(
         pixels = image.width * image.height
         return f"{len(data)} bytes, {8 * len(data) / pixels:.3f} bpp, {3 * pixels / len(data):.1f} : 1"
 
-    kinds = Image.registered_extensions()
-    endings = frozenset(ending for ending, kind in kinds.items() if kind in Image.OPEN and ending != ENDING)
-    return Conversion(convert, endings, ENDING, "compress")
+    return Conversion(convert, endings() - {ENDING}, ENDING, "compress")
 
 
 def decompression() -> Conversion:
