@@ -17,9 +17,9 @@ import pillow_jxl  # noqa: F401  (registers JPEG XL with Pillow)
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from vgic_lib import colours, headers
 from vgic_lib.errors import ImageError, PictureWarning
-from vgic_lib.metadata import Metadata, metadata, orientation
+from vgic_lib.formats import colours, headers
+from vgic_lib.formats.metadata import Metadata, metadata, orientation
 
 MAX_PIXELS = 2**26  # width times height; larger pictures are refused before they are decoded
 CROP_2020 = (178, 218)  # width, height of the pictures of the 2020 project

@@ -7,8 +7,8 @@ import pytest
 from helpers.pictures import exif, jxl_of, noise, orientation, ramps, saved
 from PIL import Image
 
-from vgic_lib import headers
-from vgic_lib.jpeg_xl import Header
+from vgic_lib.formats import headers
+from vgic_lib.formats.jpeg_xl import Header
 
 SIZES = [(1, 1), (256, 256), (300, 200), (2000, 3), (320, 180), (264, 8), (40, 32), (1, 9000)]
 

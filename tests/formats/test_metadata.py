@@ -9,7 +9,8 @@ from helpers import pictures
 from helpers.pictures import UPRIGHT, exif, noise, orientation, ramps, saved
 from PIL import Image, PngImagePlugin
 
-from vgic_lib import images, metadata
+from vgic_lib import images
+from vgic_lib.formats import metadata
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
 MAKE = (0x010F, 2, 4, b"cam\0")

@@ -9,8 +9,9 @@ import pytest
 from helpers.pictures import chunk, noise, png_of, ramps, saved
 from PIL import ImageCms
 
-from vgic_lib import colours, images
+from vgic_lib import images
 from vgic_lib.errors import ImageError, PictureWarning
+from vgic_lib.formats import colours
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 ADOBE = (0.3127, 0.3290, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)

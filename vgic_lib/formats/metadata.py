@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from PIL import Image
 
-from vgic_lib import headers
+from vgic_lib.formats import headers
 
 _ORIENTATION = 0x0112  # tags of EXIF
 _CHANGED, _DATES, _LATITUDE = 0x0132, (0x9003, 0x9004), 2  # dates: taken, digitised

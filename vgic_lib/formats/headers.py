@@ -13,7 +13,7 @@ from typing import IO, NamedTuple
 
 from PIL import Image, PngImagePlugin
 
-from vgic_lib import jpeg_xl
+from vgic_lib.formats import jpeg_xl
 
 _BITS_PER_SAMPLE, _COMPRESSION, _SAMPLE_FORMAT, _SUBSAMPLING = 258, 259, 339, 530  # tags of TIFF
 _RAW, _UNSIGNED = 1, 1  # their usual values

@@ -10,7 +10,7 @@ import struct
 import numpy as np
 from PIL import Image, ImageCms
 
-from vgic_lib.headers import Colours
+from vgic_lib.formats.headers import Colours
 
 # x and y of white, red, green, blue
 _SRGB = (0.3127, 0.3290, 0.640, 0.330, 0.300, 0.600, 0.150, 0.060)

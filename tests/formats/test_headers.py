@@ -8,8 +8,9 @@ import pytest
 from helpers.pictures import chunk, exif, jxl_of, noise, opened, orientation, png, png_of, ramps, saved, tiff
 from PIL import Image
 
-from vgic_lib import headers, images
+from vgic_lib import images
 from vgic_lib.errors import ImageError
+from vgic_lib.formats import headers
 
 SIZE = (7, 5)
 GRAY16 = Image.fromarray(np.asarray(noise("L")).astype(np.uint16) * 257)

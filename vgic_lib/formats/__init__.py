@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What picture files say of themselves: depth, colours, orientation, metadata."""
