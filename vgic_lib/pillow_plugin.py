@@ -59,7 +59,7 @@ class VgicImageFile(ImageFile.ImageFile):
         self.tile = [ImageFile._Tile(FORMAT, (0, 0, *self._size))]
 
     def load_read(self, size: int) -> bytes:
-        """Read from the file. That this exists tells `ImageFile.Parser` to wait until the file is complete."""
+        """Read from the file; that this exists makes `ImageFile.Parser` wait for the whole file."""
         return self.fp.read(size)
 
     def verify(self) -> None:
