@@ -163,6 +163,7 @@ def test_photographs_are_never_overwritten_by_compressed_files(photo: Path, refu
 def test_empty_names(photo: Path, refuse: Refuse) -> None:
     assert "name is empty" in refuse("compress", "", photo.with_name("out.vgic"))
     assert "name is empty" in refuse("compress", photo, "")
+    assert "name is empty" in refuse("info", "")
 
 
 def test_bad_pictures(tmp_path: Path, photo: Path, refuse: Refuse) -> None:
@@ -316,6 +317,7 @@ def test_standard_input_and_output(photo: Path, tmp_path: Path) -> None:
     packed = pipe(["compress", "-", "-", "--search-steps", 1], photo.read_bytes(), env={"VGIC_PROGRESS": "1"})
     assert (packed.returncode, packed.stdout[:4]) == (0, b"VGIC")
     assert b"- -> -: " in packed.stderr and str(len(packed.stdout)).encode() in packed.stderr
+    assert b"fake" in pipe(["info", "-"], packed.stdout).stdout
     back = pipe(["decompress", "-", "-"], packed.stdout)
     assert Image.open(io.BytesIO(back.stdout)).tobytes() == codec.decompress(packed.stdout).tobytes()
 

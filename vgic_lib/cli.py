@@ -41,7 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.command(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return _complain(options.again, 130)
+        status = _complain(options.again, 130)
+        if arguments is None and options.command in (_compress, _decompress):
+            terminal.leave(status)
+        return status
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         terminal.drop_output()
         return 1
@@ -84,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_paths(decompress)
     info = add("info", _info, "show what is in a .vgic file, or what a model is")
     subject = info.add_mutually_exclusive_group(required=True)
-    subject.add_argument("input", metavar="FILE", nargs="?", help=".vgic file")
+    subject.add_argument("input", metavar="FILE", nargs="?", help=".vgic file; - for standard input")
     subject.add_argument("--model", metavar="NAME", help="name or weights file of a model")
     add("models", _models, "list the models that are installed")
     _add_train_options(add("train", _train, "train a model; an interrupted run goes on"))
@@ -154,8 +157,10 @@ def _convert(options: argparse.Namespace, chosen: "Conversion") -> None:
     from vgic_lib.codec import conversion
 
     summary = conversion.run(chosen, options.input, options.output, options.force)
-    told = sys.stderr if summary.target == conversion.STREAM else sys.stdout
-    print(f"{options.input} -> {summary.target}: {summary.text}", file=told)
+    data_alone = summary.target == conversion.STREAM or files.is_special(summary.target)
+    print(
+        f"{options.input} -> {summary.target}: {summary.text}", file=sys.stderr if data_alone else sys.stdout
+    )
     for error in summary.errors:
         _complain(error, 1)
     if summary.errors:
@@ -165,15 +170,16 @@ def _convert(options: argparse.Namespace, chosen: "Conversion") -> None:
 def _info(options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
-    if options.model:
+    if options.model is not None:
         from vgic_lib.models import complexity, store
 
         facts = complexity.describe(store.load_model(options.model))
     else:
         from vgic_lib import codec
+        from vgic_lib.codec.conversion import read_input
 
         try:
-            facts = codec.info(files.read_bytes(options.input))
+            facts = codec.info(read_input(options.input))
         except BitstreamError as error:
             raise BitstreamError(f"{options.input}: {error}") from error
     for name, value in asdict(facts).items():

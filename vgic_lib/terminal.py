@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 from vgic_lib import files
 
@@ -30,6 +31,12 @@ def drop_output() -> None:
         return
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def leave(status: int) -> NoReturn:
+    """End the process without the second that large libraries take for it."""
+    drop_output()
+    os._exit(status)
 
 
 @contextmanager

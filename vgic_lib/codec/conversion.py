@@ -154,6 +154,22 @@ def run(conversion: Conversion, source: str | Path, target: str | Path, force: b
     return Summary(target, ", ".join(filter(None, (made.text, made.note))))
 
 
+def read_input(source: str) -> bytes:
+    """Content of the file `source`, or of standard input if that is STREAM.
+
+    Raises:
+        ParameterError: the name is empty.
+        StorageError: the file cannot be read.
+    """
+    if not source:
+        raise ParameterError("a name is empty; name a file or folder")
+    if source != STREAM:
+        return read_bytes(source)
+    if sys.stdin is None:
+        raise StorageError("standard input is closed; name a file")
+    return sys.stdin.buffer.read()
+
+
 def _run_folder(conversion: Conversion, source: Path, target: str, force: bool) -> Summary:
     if target == STREAM or (os.path.exists(target) and not os.path.isdir(target)):
         raise ParameterError(f"{source} is a folder, but {target} is not a folder; choose another output")
@@ -175,7 +191,7 @@ def _run_one(conversion: Conversion, source: str, target: Path, force: bool) -> 
         taken = os.path.lexists(target)
         if taken and os.path.exists(source) and os.path.exists(target) and os.path.samefile(source, target):
             raise ParameterError(f"{target} is the input itself; choose another output")
-        content = _read(source)
+        content = read_input(source)
         stamp_ns = _stamp_ns(conversion, content, target.suffix)
         if taken and not force:
             if os.path.isfile(target) and target.stat().st_mtime_ns % 10**9 == stamp_ns:
@@ -197,7 +213,7 @@ def _run_to_output(conversion: Conversion, source: str, force: bool) -> Made:
         raise ParameterError("standard output is a terminal; name a file, or add --force")
     output = sys.stdout.buffer
     with redirect_stdout(sys.stderr), _named(source, conversion.label):
-        made = conversion.convert(source, _read(source), conversion.new_endings[0])
+        made = conversion.convert(source, read_input(source), conversion.new_endings[0])
     output.write(made.data)
     output.flush()
     return made
@@ -215,14 +231,6 @@ def _target(conversion: Conversion, source: str, target: str) -> str:
         endings = ", ".join(conversion.new_endings)
         raise ParameterError(f"{target} must end in {endings}, or in / for a folder; choose another name")
     return target
-
-
-def _read(source: str) -> bytes:
-    if source != STREAM:
-        return read_bytes(source)
-    if sys.stdin is None:
-        raise StorageError("standard input is closed; name a file")
-    return sys.stdin.buffer.read()
 
 
 def _write(target: Path, data: bytes, stamp_ns: int) -> None:

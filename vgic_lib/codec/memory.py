@@ -10,15 +10,15 @@ from vgic_lib.models.vaegan import VaeGan
 
 Work = Literal["compress", "search", "decompress"]
 
-# Peak beside the libraries, found with benchmarks/memory.py and rounded up: bytes a pixel of the first
-# TILED pixels, and of the rest, which are worked on piece by piece.
+# Peak beside the libraries, as benchmarks/memory.py finds it, rounded up: bytes a pixel of the first TILED
+# pixels, and of the rest, which decoders and encoders work on piece by piece.
 TILED = 2**20
 HYPERPRIOR: dict[Work, tuple[int, int]] = {
     "compress": (200, 160),
     "search": (1000, 1000),
     "decompress": (140, 130),
 }
-VAEGAN: dict[Work, tuple[int, int]] = {"compress": (140, 90), "search": (4000, 4000), "decompress": (900, 60)}
+VAEGAN: dict[Work, tuple[int, int]] = {"compress": (140, 90), "search": (2900, 2900), "decompress": (900, 70)}
 MEMINFO = Path("/proc/meminfo")
 _TORCH = ("can't allocate memory", "not enough memory", "out of memory")  # in messages of its RuntimeError
 
