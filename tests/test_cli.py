@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import PROJECT
 from helpers.fakes import FakeModel, install
 from helpers.tiny_hyperprior import tiny_model
 from PIL import Image
@@ -299,48 +298,51 @@ def test_an_interruption_says_what_starts_again(
     assert "search" not in refuse(*line[:3], status=130)
 
 
-def pipe(arguments: list[object], data: bytes = b"", **options: object) -> subprocess.CompletedProcess:
-    """`vgic` as a process of its own, with the fake model."""
-    code = (
-        "import sys, pytest; from helpers.fakes import FakeModel, install; from vgic_lib.cli import main\n"
-        "install(pytest.MonkeyPatch(), FakeModel())\n"
-        "sys.exit(main())"
-    )
-    place = os.pathsep.join([str(PROJECT / "tests"), str(PROJECT)])
-    environment = {**os.environ, "PYTHONPATH": place, **options.pop("env", {})}
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, input=data, capture_output=True, env=environment, check=False, **options)
+def stream(data: bytes = b"", encoding: str = "utf-8") -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(data), encoding=encoding)
 
 
-def test_standard_input_and_output(photo: Path, tmp_path: Path) -> None:
-    """Data alone on standard output, though searches tell there how far they are; and it can be closed."""
-    packed = pipe(["compress", "-", "-", "--search-steps", 1], photo.read_bytes(), env={"VGIC_PROGRESS": "1"})
-    assert (packed.returncode, packed.stdout[:4]) == (0, b"VGIC")
-    assert b"- -> -: " in packed.stderr and str(len(packed.stdout)).encode() in packed.stderr
-    assert b"fake" in pipe(["info", "-"], packed.stdout).stdout
-    back = pipe(["decompress", "-", "-"], packed.stdout)
-    assert Image.open(io.BytesIO(back.stdout)).tobytes() == codec.decompress(packed.stdout).tobytes()
+def test_standard_input_and_output(
+    monkeypatch: pytest.MonkeyPatch, photo: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Data alone on standard output, though searches tell there how far they are."""
+    monkeypatch.setenv("VGIC_PROGRESS", "1")
+    monkeypatch.setattr(sys, "stdin", stream(photo.read_bytes()))
+    assert main(["compress", "-", "-", "--search-steps", "1"]) == 0
+    data, told = capsysbinary.readouterr()
+    assert data == codec.compress(Image.open(photo), search_steps=1)
+    assert b"latent search" in told and b"- -> -: %d bytes" % len(data) in told
+    monkeypatch.setattr(sys, "stdin", stream(data))
+    assert main(["decompress", "-", "-"]) == 0
+    back = Image.open(io.BytesIO(capsysbinary.readouterr().out))
+    assert back.tobytes() == codec.decompress(data).tobytes()
+    monkeypatch.setattr(sys, "stdin", stream(data))
+    assert main(["info", "-"]) == 0 and b"fake" in capsysbinary.readouterr().out
 
 
-def test_odd_surroundings(photo: Path, tmp_path: Path) -> None:
-    """Names in no encoding, letters that standard output lacks, no standard output at all, a full one."""
-    odd = Path(os.fsdecode(os.fsencode(tmp_path / "gr") + b"\xf6\xdfer \xe2\x82\xac.png"))
+def test_closed_standard_streams(monkeypatch: pytest.MonkeyPatch, photo: Path, refuse: Refuse) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "standard input is closed" in refuse("compress", "-", "-")
+    monkeypatch.setattr(sys, "__stdout__", None)
+    assert "standard output is closed" in refuse("compress", photo, "-")
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["compress", str(photo), str(photo.with_suffix(".vgic"))]) == 0
+
+
+def test_names_and_letters_that_standard_output_lacks(monkeypatch: pytest.MonkeyPatch, photo: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(photo.with_name("gr")) + b"\xf6\xdfer \xe2\x82\xac.png"))
     photo.rename(odd)
-    told = pipe(["compress", odd, odd.with_suffix(".vgic")], env={"PYTHONIOENCODING": "ascii"})
-    assert (told.returncode, told.stderr) == (0, b"") and b"\\u20ac.vgic: " in told.stdout
-    closed = pipe(["models"], preexec_fn=lambda: os.close(1))
-    assert (closed.returncode, closed.stderr) == (0, b"")
-    if os.path.exists("/dev/full"):
-        line = f"'{sys.executable}' -m vgic_lib models > /dev/full"
-        full = subprocess.run(line, shell=True, cwd=PROJECT, stderr=subprocess.PIPE, text=True, check=False)
-        assert full.returncode == 1 and full.stderr.count("\n") == 1 and "No space left" in full.stderr
+    monkeypatch.setattr(sys, "stdout", stream(encoding="ascii"))
+    assert main(["compress", str(odd), str(odd.with_suffix(".vgic"))]) == 0
+    assert rb"\u20ac.vgic: " in sys.stdout.buffer.getvalue()
 
 
 @pytest.mark.parametrize(
     ("error", "status", "text"),
     [
         (KeyboardInterrupt(), 130, "interrupted"),
-        (MemoryError(), 1, "not enough memory"),
+        (MemoryError(), 1, "photo.png: not enough memory"),
+        (ImportError("libtorch.so: failed to map segment from shared object"), 1, "not enough memory"),
         (RuntimeError("two\nlines"), 1, "photo.png); add --debug"),
     ],
 )

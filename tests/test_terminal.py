@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Ctrl-C in the middle of native calls; standard streams are tested as they are used, in test_cli.py."""
+"""Ctrl-C in the middle of native calls, and a disk that is full; see test_cli.py for the other streams."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
 
+import pytest
 from helpers import PROJECT
 
 # What holds Python up here is a signal handler that does not return for long, as a native call does not.
@@ -44,3 +46,14 @@ def test_an_orderly_end_is_waited_for(tmp_path):
     status, told, _ = interrupted(tmp_path / "file", held_s=0, sleep_s=0.1)
     assert (status, told) == (0, "orderly\n")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_disk_behind_standard_output_is_not_told_twice():
+    code = "from vgic_lib import terminal; print('a line'); terminal.drop_output()"
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, cwd=PROJECT, env=buffered
+        )
+    assert (done.returncode, done.stderr) == (0, b"")

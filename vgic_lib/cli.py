@@ -275,7 +275,7 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError):
         where = error.filename or "the output"
         return f"cannot use {where}: {error.strerror}; check its name, permissions and the free space"
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "failed to map segment" in text:  # the latter: of a library
         return "not enough memory; try a smaller picture"
     where = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
     return f"unexpected {type(error).__name__}: {text}{where}; add --debug to see where it came from"

@@ -16,7 +16,8 @@ LONGEST_NAME = 255  # bytes of a file's name
 def files_below(folder: Path, endings: frozenset[str]) -> tuple[list[Path], list[str]]:
     """Files below `folder` with one of `endings`, relative to it, sorted; a line for each unreadable folder.
 
-    Hidden files are left out, and so is what is no file, such as folders called x.png and FIFOs.
+    Hidden files are left out, and so is what is no file, such as folders called x.png and FIFOs;
+    links to folders are not followed.
 
     Raises:
         DataError: there is none.
