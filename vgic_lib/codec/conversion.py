@@ -6,7 +6,8 @@ becomes a.png.png, so pictures of one stem never meet (`folders` has the rest of
 
 Files that are already there are skipped if the same content made them with the same settings. The fraction
 of a second in their date of modification tells: it is a digest of both. No list is kept beside the files; one
-that was changed, or copied without its date, is not recognised, and is then never replaced without `force`.
+that was changed, copied without its date, or lies on a disk that keeps whole seconds only is not recognised,
+and is then never replaced without `force`.
 """
 
 import hashlib
