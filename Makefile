@@ -37,7 +37,7 @@ lint: env  ## check style, and format
 notebooks: env  ## strip outputs and normalise cell ids before a commit
 	$(BIN)/nbstripout notebooks/*.ipynb
 
-readme: env  ## put the tracked tables into README
+readme: env  ## put tracked tables and numbers into README, docs/ and cards
 	$(BIN)/python tools/readme_tables.py
 
 constraints: env  ## renew the versions in constraints.txt

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Rules that keep the project readable, and its README true."""
+"""Rules that keep the project readable; those for README and its pages are in test_docs.py."""
 
 import ast
 import re
-import runpy
 import subprocess
 import sys
 
@@ -122,18 +121,3 @@ def test_every_result_table_comes_in_three_formats(results):
     assert {"results", "bd_rate"} <= tables
     for stem in tables:
         assert {path.suffix for path in (results / "tables").glob(f"{stem}.*")} >= {".csv", ".md", ".tex"}
-
-
-def test_readme_shows_the_tracked_tables():
-    """If not, run: make readme."""
-    tool = runpy.run_path(str(PROJECT / "tools" / "readme_tables.py"))
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    shown = [mark["table"] for mark in tool["MARKED"].finditer(readme)]
-    assert {"kodak/tables/results", "kodak/tables/bd_rate", "kodak-2020/tables/results"} <= set(shown)
-    assert tool["filled"](readme) == readme
-
-
-def test_readme_links_lead_somewhere():
-    links = re.findall(r"\]\(([^)#]+)", (PROJECT / "README.md").read_text())
-    local = [link for link in links if "://" not in link]
-    assert [link for link in local if not (PROJECT / link).exists()] == []

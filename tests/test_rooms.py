@@ -27,6 +27,8 @@ TESTED_ELSEWHERE = {  # modules without a test module of their name, and why
     "desk/view": "tested with the desk, in desk/test_desk.py",
     "desk/widgets": "tested with the desk, in desk/test_desk.py and test_browser.py",
     "desk/work": "tested with the desk, in desk/test_desk.py",
+    "metrics/tensors": "colour and checks, tested with the metrics that use them",
+    "metrics/windows": "Gaussian windows, tested with the metrics that use them",
     "models/base": "types, shared by the models' tests",
     "models/complexity": "tested as it is used, by `vgic info --model`, in test_cli.py",
     "networks/hyperprior": "tested through its model, in models/test_hyperprior.py",

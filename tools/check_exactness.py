@@ -39,7 +39,7 @@ def symbols_digest(data, device="cpu"):
     sections = sections[: len(sections) - (container.Layout.ALPHA in header.layout)]
     if device == "cpu":
         return digest(model.decode(sections, setting, size))
-    if not isinstance(model, HyperpriorModel):
+    if model.kind != HyperpriorModel.kind:
         return None
     receive = receiver(Decoder(sections[0], Tables(mirrored(model.frequencies), LARGEST_RESIDUAL)))
 
@@ -47,7 +47,7 @@ def symbols_digest(data, device="cpu"):
         return receive(index.cpu(), wanted).to(device)
 
     networks = ExactNetworks(model.network).to(device)
-    latents = networks.traverse(setting.network_quality, model.latent_shapes(size), exchange)
+    latents = networks.traverse(setting.network_quality, model.latent_shapes(setting, size), exchange)
     return digest([latent.float() for latent in latents])
 
 

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Where a result was made: commit, package versions, device."""
+"""Where a result was made (commit, package versions, device), and what its arithmetic needs."""
 
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vgic_lib import paths
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = (
     "vgic",
@@ -38,6 +44,39 @@ def describe_environment() -> Environment:
     versions = {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES}
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else f"cpu, {os.cpu_count()} cores"
     return Environment(commit(), versions, f"{device}, {platform.system()} {platform.machine()}")
+
+
+@contextmanager
+def plain_arithmetic(gradients: bool) -> Iterator[None]:
+    """Work in float32 on the CPU by default, with or without gradients, whatever the caller has set.
+
+    The default type is one for all threads of a process: another thread that relies on another type should
+    not run meanwhile. Everything else holds for this thread alone.
+    """
+    import numpy as np
+    import torch
+
+    dtype = torch.get_default_dtype()
+    with ExitStack() as stack:
+        stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.set_grad_enabled(gradients))
+        stack.enter_context(torch.autocast("cpu", enabled=False))
+        if dtype != torch.float32:
+            stack.callback(torch.set_default_dtype, dtype)
+            torch.set_default_dtype(torch.float32)
+        yield
+
+
+def has_bfloat16(device: "torch.device") -> bool:
+    """Whether a device multiplies bfloat16 numbers faster than float32 ones, not merely somehow."""
+    import torch
+
+    if device.type == "cpu":
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return device.type == "cuda" and torch.cuda.is_bf16_supported()
 
 
 def commit() -> str:

@@ -28,7 +28,7 @@ CODES = (0, 333, 896)
 
 def make_latents(model, seed=0):
     random = torch.Generator().manual_seed(seed)
-    return tuple(3 * torch.randn(shape, generator=random) for shape in model.latent_shapes(SIZE))
+    return tuple(3 * torch.randn(shape, generator=random) for shape in model.latent_shapes(None, SIZE))
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_file_and_symbols_are_not_trivial(files):
         used.update(index.unique().tolist())
         return wanted.round()
 
-    ExactNetworks(model.network).traverse(2.5, model.latent_shapes(SIZE), exchange, make_latents(model))
+    ExactNetworks(model.network).traverse(2.5, model.latent_shapes(None, SIZE), exchange, make_latents(model))
     assert len(used) > 10  # scale tables
 
 

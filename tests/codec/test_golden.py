@@ -19,15 +19,15 @@ from vgic_lib.bitstream import container
 from vgic_lib.models import store
 from vgic_lib.models.hyperprior import LARGEST_CODE, QualitySetting
 from vgic_lib.models.store import load_model
-from vgic_lib.models.vaegan import Setting
+from vgic_lib.models.vaegan import BitSetting
 
 FOLDER = PROJECT / "tests" / "golden"
 CASES = {
-    "rgb-n2-b4": ("RGB", (90, 66), Setting(2, 4)),
-    "rgb-n8-b6": ("RGB", (63, 50), Setting(8, 6)),
-    "rgb-n28-b8": ("RGB", (1, 1), Setting(28, 8)),
-    "gray-n4-b8": ("L", (40, 31), Setting(4, 8)),
-    "rgba-n16-b4": ("RGBA", (33, 47), Setting(16, 4)),
+    "rgb-n2-b4": ("RGB", (90, 66), BitSetting(2, 4)),
+    "rgb-n8-b6": ("RGB", (63, 50), BitSetting(8, 6)),
+    "rgb-n28-b8": ("RGB", (1, 1), BitSetting(28, 8)),
+    "gray-n4-b8": ("L", (40, 31), BitSetting(4, 8)),
+    "rgba-n16-b4": ("RGBA", (33, 47), BitSetting(16, 4)),
     "tiny-rgb-q0": ("RGB", (200, 130), QualitySetting(0)),
     "tiny-rgb-q333": ("RGB", (65, 63), QualitySetting(333)),
     "tiny-gray-q448": ("L", (1, 1), QualitySetting(448)),
@@ -75,7 +75,7 @@ def regenerate(request, installed, tiny):
     if request.config.getoption("--regen-golden"):
         digests = {}
         for name, (mode, size, setting) in CASES.items():
-            model = load_model("vaegan") if isinstance(setting, Setting) else tiny
+            model = load_model("vaegan") if isinstance(setting, BitSetting) else tiny
             data, picture = codec.encode(original(mode, size), model=model, setting=setting)
             (FOLDER / f"{name}.vgic").write_bytes(data)
             picture.save(FOLDER / f"{name}.png")

@@ -18,6 +18,7 @@ from vgic_lib.bitstream import container
 from vgic_lib.errors import BitstreamError, ImageError, ModelError, ParameterError, VgicError
 from vgic_lib.metrics import distortion
 from vgic_lib.models import store
+from vgic_lib.models.base import LatentModel
 from vgic_lib.models.vaegan import VaeGan
 
 MODES = ("L", "LA", "RGB", "RGBA")
@@ -25,9 +26,7 @@ SIZES = [(1, 1), (1, 37), (37, 1), (5, 3), (14, 14), (63, 50)]  # width, height
 
 
 @pytest.fixture(scope="module", params=["fake", "vaegan", "hyperprior"])
-def model(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[FakeModel | store.Model]:
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LatentModel]:
     """The model that the store offers as the default: the stand-in, or an untrained one on disk."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "fake":

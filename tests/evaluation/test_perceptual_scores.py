@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Perceptual scores are kept: each file is judged once."""
 
+import pytest
 from helpers.samples import smooth_pictures
 from PIL import Image
 
+from vgic_lib.errors import DataError
 from vgic_lib.evaluation import perceptual_scores, points
 from vgic_lib.evaluation.bench import Bench
 from vgic_lib.evaluation.measure import Context, make_picture
@@ -20,8 +22,9 @@ def test_each_file_is_judged_once(tmp_path, monkeypatch):
     bench = Bench(Context("run", tmp_path, 0, "", ""))
     rows = bench.run(pictures, points.ladder_points(["jpeg"])[:5], "classical codecs")
     calls = []
-    monkeypatch.setattr(perceptual, "ssimulacra2", lambda x, x_hat: calls.append(x.shape) or 50.0)
-    monkeypatch.setattr(perceptual, "st_lpips", lambda x, x_hat: 0.125)
+    judge = perceptual.Metric("first", lambda x, x_hat: calls.append(x.shape) or 50.0)
+    monkeypatch.setitem(perceptual.METRICS, "ssimulacra2", judge)
+    monkeypatch.setitem(perceptual.METRICS, "st_lpips", perceptual.Metric("second", lambda x, x_hat: 0.125))
     assert perceptual_scores.load(tmp_path).empty
     scores = perceptual_scores.judge(rows, tmp_path, 1)
     assert list(scores["setting"]) == [row.setting for row in rows[:5:3]]  # every third quality
@@ -29,5 +32,10 @@ def test_each_file_is_judged_once(tmp_path, monkeypatch):
     assert perceptual_scores.judge(rows, tmp_path, 2)["image"].nunique() == 2
     assert len(calls) == 4
     kept = perceptual_scores.load(tmp_path)
-    assert list(kept.columns) == list(perceptual_scores.COLUMNS) and len(kept) == 4
+    assert list(kept.columns) == perceptual_scores.columns() and len(kept) == 4
     assert set(kept["image_id"]) == {picture.image_id for picture in pictures}
+    monkeypatch.setitem(perceptual.METRICS, "third", perceptual.Metric("third", lambda x, x_hat: 7.0))
+    with pytest.raises(DataError, match="run notebook 04 again"):  # it has no column for the new metric
+        perceptual_scores.load(tmp_path)
+    (tmp_path / perceptual_scores.FILE).unlink()
+    assert perceptual_scores.judge(rows, tmp_path, 1)["third"].eq(7).all()

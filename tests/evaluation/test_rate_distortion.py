@@ -11,6 +11,7 @@ import pytest
 
 from vgic_lib.evaluation import rate_distortion, results
 from vgic_lib.evaluation.rate_distortion import bd_rate
+from vgic_lib.metrics.perceptual import METRICS
 from vgic_lib.reporting import bd_tables
 
 RATES = np.array([0.25, 0.5, 1.0, 2.0])
@@ -118,7 +119,7 @@ def test_deltas_by_perceptual_metrics() -> None:
     assert len(points) == 16 and points["ssimulacra2"].min() == 20
     assert points["ms_ssim_db"].iloc[0] == pytest.approx(10)
     table = rate_distortion.perceptual_table(points).set_index("curve")
-    for metric in rate_distortion.PERCEPTUAL:
+    for metric in METRICS:
         assert table.loc[["AVIF", "VGIC"], metric].tolist() == pytest.approx([-20, -30])
     assert [column.name for column in bd_tables.perceptual_columns()] == ["curve", *table.columns]
 

@@ -24,15 +24,6 @@ def test_rows_survive_the_file_exactly(make_row: Callable[..., results.Row], tmp
     assert results.read_rows(tmp_path / "none.csv") == []
 
 
-def test_appending_replaces_rows_of_the_same_key(
-    make_row: Callable[..., results.Row], tmp_path: Path
-) -> None:
-    path = tmp_path / "rows.csv"
-    results.append_rows(path, [make_row(setting="q5", bytes=1), make_row(setting="q6", bytes=2)])
-    results.append_rows(path, [make_row(setting="q6", bytes=3), make_row(setting="q7", bytes=4)])
-    assert [(row.setting, row.bytes) for row in results.read_rows(path)] == [("q5", 1), ("q6", 3), ("q7", 4)]
-
-
 @pytest.mark.parametrize("damage", [lambda text: text[:-40], lambda text: text.replace("psnr_db", "psnr")])
 def test_damaged_rows_are_refused(
     damage: Callable[[str], str], make_row: Callable[..., results.Row], tmp_path: Path

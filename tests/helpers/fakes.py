@@ -14,6 +14,7 @@ from torch.nn import functional
 from vgic_lib.bitstream.range_coding import Decoder, Encoder, Tables
 from vgic_lib.errors import BitstreamError, ModelError, ParameterError
 from vgic_lib.models import store
+from vgic_lib.models.base import LatentModel, Quantised
 
 BLOCK = 4  # pixels a side
 
@@ -24,17 +25,15 @@ class FakeSetting(NamedTuple):
     num_channels: int
     bits: int
 
-
-class FakeQuantised(NamedTuple):
-    """Rounded latents and their estimated cost."""
-
-    latents: tuple[Tensor, ...]
-    bits: Tensor
+    @property
+    def label(self) -> str:
+        return f"b{self.bits}"
 
 
-class FakeModel(nn.Module):
+class FakeModel(LatentModel):
     """Latents are means of 4x4 blocks of each colour; a decoder repeats them."""
 
+    kind, starts_from_noise, bit_depths = "fake", True, (4, 6, 8)
     settings = tuple(FakeSetting(3, bits) for bits in (4, 6, 8))
     search_relaxation, search_rate = "soft-rounding", 0.015
 
@@ -61,8 +60,8 @@ class FakeModel(nn.Module):
     def latent_range(self, setting: FakeSetting) -> float:
         return float(2**setting.bits - 1)
 
-    def latent_shape(self, setting: FakeSetting, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        return (1, 3, *(-(-side // BLOCK) for side in size))
+    def latent_shapes(self, setting: FakeSetting, size: tuple[int, int]) -> tuple[tuple[int, ...], ...]:
+        return ((1, 3, *(-(-side // BLOCK) for side in size)),)
 
     def analysis(self, x: Tensor, setting: FakeSetting) -> tuple[Tensor, ...]:
         height, width = x.shape[2:]
@@ -82,9 +81,9 @@ class FakeModel(nn.Module):
         latents: tuple[Tensor, ...],
         setting: FakeSetting,
         rounding: Callable[[Tensor], Tensor] = torch.round,
-    ) -> FakeQuantised:
+    ) -> Quantised:
         rounded = self.rounded(latents, setting, rounding)
-        return FakeQuantised(rounded, sum(y.flatten(1).abs().sum(1) for y in rounded))
+        return Quantised(rounded, sum(y.flatten(1).abs().sum(1) for y in rounded))
 
     def synthesis(
         self, latents_hat: tuple[Tensor, ...], setting: FakeSetting, size: tuple[int, int]
@@ -106,7 +105,7 @@ class FakeModel(nn.Module):
             raise BitstreamError(
                 f"the file is damaged: {len(sections)} sections of latents; get a fresh copy"
             )
-        index = self._index(self.latent_shape(setting, size)[1:])
+        index = self._index(self.latent_shapes(setting, size)[0][1:])
         symbols = Decoder(sections[0], self._tables(setting)).get(index)
         return (torch.from_numpy(symbols).float()[None],)
 

@@ -13,7 +13,7 @@ import torch
 
 from vgic_lib.bitstream.fixed_point import LARGEST_RESIDUAL
 from vgic_lib.models.hyperprior import HyperpriorModel
-from vgic_lib.networks.hyperprior import Hyperprior
+from vgic_lib.networks.hyperprior import Architecture, Hyperprior
 from vgic_lib.networks.logistic import SCALES
 from vgic_lib.networks.quality import ANCHORS
 
@@ -22,11 +22,12 @@ LAMBDAS = (8e-4, 0.15)
 
 
 def tiny_network():
-    network = Hyperprior(
+    sizes = Architecture(
         groups=GROUPS, context_sides=(3, 1, 3), analysis_widths=(4, 4, 8), analysis_blocks=(1, 0, 1),
         synthesis_latent=12, synthesis_widths=(4, 4, 8), synthesis_blocks=(0, 1, 1), hyper_latent=6,
         features=16, context=8, hidden=12,
     )  # fmt: skip
+    network = Hyperprior(sizes)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.copy_(noise(name, parameter.shape))

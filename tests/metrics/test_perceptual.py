@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Perceptual metrics against values of their reference programs, and what is judged of a run."""
+"""Perceptual metrics of 8-bit pictures: against values of their reference programs."""
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import skimage
 from PIL import Image
 
 from vgic_lib.errors import ParameterError
-from vgic_lib.metrics import perceptual
+from vgic_lib.metrics import perceptual, st_lpips
 
 
 def pixels(width=768, height=512):
@@ -27,7 +28,9 @@ def small():
     return pixels(192, 128)
 
 
-@pytest.mark.parametrize("metric, better", [(perceptual.ssimulacra2, 1), (perceptual.st_lpips, -1)])
+@pytest.mark.parametrize(
+    "metric, better", [(perceptual.ssimulacra2, 1), (perceptual.st_lpips, -1), (perceptual.cvvdp, 1)]
+)
 def test_scores_follow_quality(small, metric, better):
     scores = [better * metric(small, jpeg(small, quality)) for quality in (5, 20, 60, 95)]
     assert scores == sorted(scores) and scores[0] < scores[-1]
@@ -36,6 +39,7 @@ def test_scores_follow_quality(small, metric, better):
 def test_equal_pictures(small):
     assert perceptual.ssimulacra2(small, small) == pytest.approx(100)
     assert perceptual.st_lpips(small, small) == 0
+    assert perceptual.cvvdp(small, small) == pytest.approx(10)
 
 
 def test_st_lpips_is_the_published_metric():
@@ -43,9 +47,25 @@ def test_st_lpips_is_the_published_metric():
     assert perceptual.st_lpips(x, jpeg(x, 20)) == pytest.approx(0.131, abs=0.001)  # by the authors' program
 
 
-@pytest.mark.parametrize("metric", [perceptual.ssimulacra2, perceptual.st_lpips])
-def test_a_missing_package_is_named(small, metric, monkeypatch):
-    perceptual._st_lpips_weights.cache_clear()
-    monkeypatch.setattr(perceptual, "find_spec", lambda name: None)
-    with pytest.raises(ParameterError, match="pip install s"):
+def test_cvvdp_keeps_to_its_value_and_leaves_the_search_path_alone():
+    path = sys.path.copy()
+    x = pixels()
+    assert perceptual.cvvdp(x, jpeg(x, 5)) == pytest.approx(8.264, abs=0.001)  # version 0.5.7
+    assert sys.path == path
+
+
+@pytest.mark.parametrize(
+    "metric, package",
+    [
+        (perceptual.ssimulacra2, "ssimulacra2"),
+        (perceptual.st_lpips, "stlpips-pytorch"),
+        (perceptual.cvvdp, "cvvdp"),
+    ],
+)
+def test_a_missing_package_is_named(small, metric, package, monkeypatch):
+    st_lpips._weights.cache_clear()
+    perceptual._cvvdp.cache_clear()
+    for module in (perceptual, st_lpips):
+        monkeypatch.setattr(module, "find_spec", lambda name: None)
+    with pytest.raises(ParameterError, match=f"pip install {package}$"):
         metric(small, small)

@@ -32,7 +32,7 @@ def picture(height, width, seed=0):
 def test_what_is_encoded_comes_back(model, size, code):
     setting = QualitySetting(code)
     latents = model.analysis(picture(*size), setting)
-    assert tuple(tuple(k.shape) for k in latents) == model.latent_shapes(size)
+    assert tuple(tuple(k.shape) for k in latents) == model.latent_shapes(setting, size)
     sections = model.encode(latents, setting)
     decoded = model.decode(sections, setting, size)
     assert model.encode(decoded, setting) == sections  # rounding is idempotent

@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -12,17 +13,15 @@ from safetensors.torch import save_file
 
 from vgic_lib import paths
 from vgic_lib.errors import ModelError
-from vgic_lib.models.hyperprior import QualitySetting
+from vgic_lib.models.hyperprior import HyperpriorModel, QualitySetting
 from vgic_lib.models.store import (
-    HYPERPRIOR_FORMAT,
-    VAEGAN_FORMAT,
     as_stored,
     find_model,
     list_models,
     load_model,
     save_model,
 )
-from vgic_lib.models.vaegan import Setting
+from vgic_lib.models.vaegan import BitSetting, VaeGan
 from vgic_lib.networks.vaegan import Generator
 
 
@@ -53,7 +52,7 @@ def test_a_model_comes_back_in_float16(shipped, model):
     assert loaded.settings == model.settings
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
     k = smooth_symbols(2, 11, 7, 6, seed=3)
-    assert loaded.encode((k,), Setting(2, 6)) == model.encode((k,), Setting(2, 6))
+    assert loaded.encode((k,), BitSetting(2, 6)) == model.encode((k,), BitSetting(2, 6))
 
 
 def test_the_id_is_the_beginning_of_the_hash_of_the_file(shipped, model):
@@ -72,7 +71,7 @@ def test_names_choose_the_channel_count(shipped):
         assert load_model(name).name == "vaegan-2"
     for name in ("vaegan", str(path)):
         assert load_model(name).num_channels == 4
-    assert load_model("vaegan-4").setting(1) == Setting(4, 4)
+    assert load_model("vaegan-4").setting(1) == BitSetting(4, 4)
     assert load_model("vaegan-2").model_id == load_model("vaegan-4").model_id
     assert load_model("vaegan-2") is load_model("vaegan-2")
 
@@ -117,13 +116,13 @@ def foreign(path):
 
 
 def incomplete(path):
-    metadata = {"format": VAEGAN_FORMAT, "channel_counts": "[2]", "bit_depths": "[8]", "description": ""}
+    metadata = {"format": VaeGan.kind, "channel_counts": "[2]", "bit_depths": "[8]", "description": ""}
     save_file({"x": torch.zeros(2)}, path, metadata)
 
 
 def nonsense(path):
     metadata = {
-        "format": VAEGAN_FORMAT,
+        "format": VaeGan.kind,
         "channel_counts": json.dumps("two"),
         "bit_depths": "8",
         "description": "",
@@ -225,8 +224,8 @@ def test_what_is_stored_is_what_was_rounded(shipped):
 def test_a_hyperprior_with_wrong_metadata_is_one_line(shipped, name, value):
     model, path = tiny_model(), shipped / "bad.safetensors"
     metadata = {
-        "format": HYPERPRIOR_FORMAT,
-        "architecture": json.dumps(model.network.architecture),
+        "format": HyperpriorModel.kind,
+        "architecture": json.dumps(asdict(model.network.architecture)),
         "lambdas": "[0.1, 0.2]",
         "description": "",
     }
@@ -243,10 +242,10 @@ def test_a_generator_published_in_2020_loads(tmp_path, zipped):
     torch.save(generator.state_dict(), tmp_path / "generator_2.model", _use_new_zipfile_serialization=zipped)
     loaded = load_model(str(tmp_path / "generator_2.model"))
     assert loaded.encoder is None
-    assert loaded.settings == tuple(Setting(2, bits) for bits in (4, 6, 8))
+    assert loaded.settings == tuple(BitSetting(2, bits) for bits in (4, 6, 8))
     k = torch.full((1, 2, 3, 4), 100.0)
     x_hat = generator(k / 255 * 2 - 1) / 2 + 0.5
-    assert_near(loaded.synthesis((k,), Setting(2, 8), (14, 18)), x_hat, atol=1e-5)
+    assert_near(loaded.synthesis((k,), BitSetting(2, 8), (14, 18)), x_hat, atol=1e-5)
 
 
 @pytest.mark.parametrize("content", ["bytes", "another network", "code"])

@@ -61,3 +61,48 @@ def test_files_of_a_real_ratio_stand_beside_2020_and_on_no_curve(
     assert len(rate_distortion.curves(rows)) == len(rate_distortion.curves(codec_rows))
     shown, of_codec = (reconstructions.showcase(kept, "a")["setting"].tolist() for kept in (rows, codec_rows))
     assert shown == of_codec
+
+
+@pytest.fixture
+def ratio_rows(codec_rows: pd.DataFrame, make_row: Callable[..., results.Row]) -> pd.DataFrame:
+    """The same, and files for three ratios of 2020, the lower two of which get the same ones."""
+    made = []
+    for ratio, size in ((24.49, 90), (6.12, 200), (1.74, 200)):
+        label = {"codec": "hyperprior", "setting": f"r{ratio:g}-s30", "search_steps": 30}
+        for image in "ab":
+            made.append(
+                make_row(
+                    image=image, quality=float("nan"), nominal_cr=1.9, bytes=size, psnr_db=size / 5, **label
+                )
+            )
+            beside = {"setting": "q7", "matched_to": f"hyperprior/r{ratio:g}-s30", "bytes": size}
+            made.append(make_row(image=image, psnr_db=size / 6, **beside))
+    return pd.concat([codec_rows, results.to_frame(made)], ignore_index=True)
+
+
+def test_ratios_that_the_codec_cannot_use_up_are_one_line(ratio_rows: pd.DataFrame) -> None:
+    table = results_table.results_table(ratio_rows)
+    searched = table[table["method"].str.contains("30 search steps")]
+    assert searched[["channels", "method"]].values.tolist() == [
+        ["", "VGIC at its limit (CR 6.12 and below), 30 search steps"],
+        ["2", "VGIC at that real CR, 30 search steps"],
+    ]
+    limit = table.index[table["method"].str.contains("limit")].item()
+    assert table["method"][limit - 1].startswith("VGIC, quality 100")
+    assert table["psnr_db"][limit] == 40 and table["psnr_db_jpeg"][limit] == pytest.approx(200 / 6)
+    assert (
+        table.groupby("channels", sort=False).ngroups == table["channels"].ne(table["channels"].shift()).sum()
+    )
+
+
+def test_files_that_differ_in_anything_keep_their_lines(ratio_rows: pd.DataFrame) -> None:
+    ratio_rows.loc[ratio_rows["setting"] == "r6.12-s30", "psnr_db"] += 0.5
+    methods = results_table.results_table(ratio_rows)["method"]
+    assert methods.str.contains("at that real CR").sum() == 3 and not methods.str.contains("limit").any()
+
+
+def test_a_nominal_ratio_stands_where_latents_are_the_rate(ratio_rows: pd.DataFrame) -> None:
+    ratio_rows.loc[ratio_rows["bits"] > 0, "nominal_cr"] = 6.1
+    table = results_table.results_table(ratio_rows)
+    known = table["nominal_cr"].notna()
+    assert known.tolist() == (table["bits"].gt(0) | table["codec"].eq("2020")).tolist()

@@ -9,10 +9,10 @@ from helpers.samples import assert_near, fitted_model, smooth_crops, smooth_symb
 from helpers.tiny_hyperprior import tiny_model
 
 from vgic_lib.errors import ParameterError
-from vgic_lib.models.vaegan import Setting
+from vgic_lib.models.vaegan import BitSetting
 from vgic_lib.search.latent_search import RELAXATIONS, SearchConfig, search
 
-SETTING = Setting(2, 4)
+SETTING = BitSetting(2, 4)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_every_method_improves_on_its_start(model, x, relaxation, start):
     assert objectives == sorted(objectives, reverse=True)
     assert objectives[-1] < objectives[0]
     (k,) = result.latents
-    assert k.shape == model.latent_shape(SETTING, (15, 18))
+    assert k.shape == model.latent_shapes(SETTING, (15, 18))[0]
     assert not k.requires_grad
     assert 0 <= k.min() <= k.max() <= SETTING.largest
     assert torch.equal(k, k.round()) == (relaxation != "continuous")
@@ -83,7 +83,7 @@ def test_no_steps_return_the_rounded_start(model, x):
 @pytest.mark.parametrize("start", ["encoder", "noise"])
 def test_a_search_for_distortion_alone_raises_psnr(model, start):
     """The picture is one that the generator can make, so there is a latent to be found."""
-    setting, size = Setting(4, 8), (18, 18)
+    setting, size = BitSetting(4, 8), (18, 18)
     x = model.synthesis((smooth_symbols(4, 4, 4, 8, seed=3),), setting, size)
     result = search(model, x, setting, SearchConfig(steps=20, start=start, doubling_gain_db=0))
     assert result.psnr_db > result.trace[0].psnr_db + 3
@@ -116,8 +116,9 @@ def test_a_seed_makes_a_search_repeatable(model, x, relaxation):
 
         class Recorder:
             analysis, synthesis = model.analysis, model.synthesis
-            latent_range, latent_shape = model.latent_range, model.latent_shape
+            latent_range, latent_shapes = model.latent_range, model.latent_shapes
             search_relaxation, search_rate = model.search_relaxation, model.search_rate
+            starts_from_noise, trade_off = True, model.trade_off
 
             def quantise(self, latents, setting, rounding):
                 seen.append(latents[0].detach().clone())
@@ -185,7 +186,8 @@ def test_every_method_serves_a_model_of_two_latents(hyperprior, wide, relaxation
     objectives = [point.objective for point in result.trace]
     assert objectives == sorted(objectives, reverse=True)
     assert objectives[-1] < objectives[0]
-    assert [tuple(k.shape) for k in result.latents] == list(hyperprior.latent_shapes((40, 70)))
+    shapes = hyperprior.latent_shapes(hyperprior.setting(50), (40, 70))
+    assert tuple(tuple(k.shape) for k in result.latents) == shapes
     assert not any(k.requires_grad for k in result.latents)
 
 

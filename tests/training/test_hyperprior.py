@@ -2,23 +2,25 @@
 """The codec in training: objective, learning rates, validation, late crops, and runs that can be cut off."""
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from helpers.runs import Cut, assert_same, cut_at, state_of
 from helpers.samples import smooth_pictures
-from test_training import Cut, assert_same, cut_at, state_of
 
+from vgic_lib.environment import has_bfloat16
 from vgic_lib.errors import ModelError
+from vgic_lib.models.complexity import flops
 from vgic_lib.models.store import as_stored, load_model, save_model
-from vgic_lib.networks.hyperprior import Hyperprior
+from vgic_lib.networks.hyperprior import Architecture
 from vgic_lib.training import hyperprior, loop
 from vgic_lib.training.config import HyperpriorConfig
 from vgic_lib.training.export import make_model
-from vgic_lib.training.hyperprior import HyperpriorTask, centre_crops, make_network, uses_bf16, validate
+from vgic_lib.training.hyperprior import HyperpriorTask, centre_crops, uses_bf16, validate
 from vgic_lib.training.loop import CHECKPOINT, Trainer, train
-from vgic_lib.training.throughput import flops, matmul_rate
+from vgic_lib.training.throughput import matmul_rate
 
 TINY = HyperpriorConfig(
     groups=(2, 4), context_sides=(3, 1), analysis_widths=(4, 4, 8), analysis_blocks=(1, 0, 1),
@@ -187,17 +189,17 @@ def test_a_run_that_diverges_stops_before_it_is_saved(tmp_path, monkeypatch, los
 
 
 def test_configuration_and_network_have_the_same_defaults():
-    default = HyperpriorConfig()
-    ours = {name: getattr(default, name) for name in hyperprior.ARCHITECTURE}
-    shapes = {name: p.shape for name, p in make_network(default).named_parameters()}
-    assert shapes == {name: p.shape for name, p in Hyperprior().named_parameters()}
-    assert ours.keys() <= asdict(default).keys()
+    assert HyperpriorConfig().architecture == Architecture()
+    assert replace(TINY, hidden=7).architecture == replace(TINY.architecture, hidden=7)
 
 
-def test_bfloat16_is_a_choice():
+def test_bfloat16_is_a_choice(monkeypatch):
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     assert [uses_bf16(replace(TINY, bf16=word), cpu) for word in ("on", "off")] == [True, False]
-    assert uses_bf16(TINY, cuda)
+    assert uses_bf16(TINY, cpu) == has_bfloat16(cpu)
+    for supported in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda supported=supported: supported)
+        assert uses_bf16(TINY, cuda) == supported
     assert not uses_bf16(replace(TINY, bf16="off"), cuda)
 
 

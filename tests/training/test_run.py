@@ -18,7 +18,7 @@ from vgic_lib.errors import DataError, ModelError
 from vgic_lib.models.store import list_models, load_model
 from vgic_lib.training import loop
 from vgic_lib.training.config import HyperpriorConfig, VaeGanConfig
-from vgic_lib.training.run import run_name, train_model
+from vgic_lib.training.run import train_model
 
 CONFIG = VaeGanConfig(
     num_channels=(2, 4), bits=(4, 8), initialisation="klt", distortion="psnr", adversarial_from=1.0,
@@ -138,8 +138,8 @@ def test_overwriting_starts_again(home, photographs):
 
 
 def test_runs_are_named_for_their_channels():
-    assert run_name(CONFIG) == "vaegan"
-    assert run_name(replace(CONFIG, num_channels=(16,))) == "vaegan-16"
+    assert CONFIG.name == "vaegan"
+    assert replace(CONFIG, num_channels=(16,)).name == "vaegan-16"
 
 
 def test_a_codec_is_trained_and_codes_a_picture(home, photographs):

@@ -31,7 +31,7 @@ from vgic_lib.errors import ImageError, ParameterError, StorageError, VgicError
 from vgic_lib.files import atomic_path, is_special, read_bytes
 from vgic_lib.images import read_image
 from vgic_lib.models import store
-from vgic_lib.models.store import Model
+from vgic_lib.models.base import LatentModel
 from vgic_lib.progress import counted, progress
 
 ENDING = ".vgic"
@@ -76,7 +76,7 @@ class Summary(NamedTuple):
 
 
 def compression(
-    model: Model,
+    model: LatentModel,
     quality: float | None = None,
     search_steps: int = 0,
     target_bytes: int | None = None,

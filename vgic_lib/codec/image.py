@@ -17,17 +17,31 @@ from PIL import Image
 
 from vgic_lib.bitstream import container
 from vgic_lib.bitstream.container import Header, Layout
+from vgic_lib.environment import plain_arithmetic
 from vgic_lib.errors import ImageError, ModelError, ParameterError
 from vgic_lib.images import normalise_image, to_image, to_tensor
 from vgic_lib.models import store
-from vgic_lib.models.hyperprior import QualitySetting
-from vgic_lib.models.store import DEFAULT_MODEL, Model
-from vgic_lib.models.vaegan import Setting
+from vgic_lib.models.base import LatentModel, Latents, Setting
+from vgic_lib.models.store import DEFAULT_MODEL
 
 DEFAULT_QUALITY = 50
 
 _MODES = {Layout(0): "RGB", Layout.GRAY: "L", Layout.ALPHA: "RGBA", Layout.GRAY | Layout.ALPHA: "LA"}
 _LAYOUTS = {mode: layout for layout, mode in _MODES.items()}
+
+
+class Contents(NamedTuple):
+    """What a file holds, before synthesis."""
+
+    header: Header
+    setting: Setting
+    latents: Latents  # quantised
+    alpha: bytes | None  # coded plane
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.header.height, self.header.width
 
 
 class Encoded(NamedTuple):
@@ -56,15 +70,16 @@ class FileInfo:
     compression_ratio: float  # bytes of 24-bit RGB over bytes of the file
 
 
+@plain_arithmetic(gradients=False)
 def compress(
     image: Image.Image,
     *,
-    model: str | Model = DEFAULT_MODEL,
+    model: str | LatentModel = DEFAULT_MODEL,
     quality: float | None = None,
     search_steps: int = 0,
     target_bytes: int | None = None,
     target_psnr: float | None = None,
-    setting: Setting | QualitySetting | None = None,
+    setting: Setting | None = None,
     report: Callable[[object], object] | None = None,
     show: Callable[[torch.Tensor], object] | None = None,
 ) -> bytes:
@@ -97,19 +112,19 @@ def compress(
         setting = (
             model.setting(DEFAULT_QUALITY if quality is None else quality) if setting is None else setting
         )
-        return attempt(setting, search_steps).data
+        return attempt(setting, search_steps)
     from vgic_lib.codec import rate_control  # a decoder never needs them
     from vgic_lib.metrics import distortion
 
     ladder = rate_control.ladder(model)
     if target_bytes is not None:
-        return rate_control.meet_bytes(attempt, ladder, target_bytes, search_steps).data
+        return rate_control.meet_bytes(attempt, ladder, target_bytes, search_steps)
     original = np.asarray(image.convert("RGB"))
 
-    def psnr_db(draft: _Draft) -> float:
-        return distortion.psnr_db(original, np.asarray(_decode(draft.data, model).convert("RGB")))
+    def psnr_db(data: bytes) -> float:
+        return distortion.psnr_db(original, np.asarray(_decode(data, model).convert("RGB")))
 
-    return rate_control.meet_psnr(attempt, psnr_db, ladder, target_psnr, search_steps).data
+    return rate_control.meet_psnr(attempt, psnr_db, ladder, target_psnr, search_steps)
 
 
 def check_options(
@@ -128,14 +143,16 @@ def check_options(
         raise ParameterError(f"a file cannot have {target_bytes} bytes; give a larger target")
 
 
-def encode(image: Image.Image, *, model: str | Model = DEFAULT_MODEL, **options: object) -> Encoded:
+@plain_arithmetic(gradients=False)
+def encode(image: Image.Image, *, model: str | LatentModel = DEFAULT_MODEL, **options: object) -> Encoded:
     """Compress `image` and reconstruct it as a decoder will; options and errors as in `compress`."""
     model = store.load_model(model) if isinstance(model, str) else model
     data = compress(image, model=model, **options)
     return Encoded(data, _decode(data, model))
 
 
-def decompress(data: bytes, model: Model | None = None) -> Image.Image:
+@plain_arithmetic(gradients=False)
+def decompress(data: bytes, model: LatentModel | None = None) -> Image.Image:
     """The picture in a .vgic file.
 
     Args:
@@ -189,15 +206,9 @@ def _names(header: Header) -> tuple[str, str]:
     return model.name, ", ".join(f"{name}={value}" for name, value in setting._asdict().items())
 
 
-class _Draft(NamedTuple):
-    """A finished file."""
-
-    data: bytes
-
-
 def _attempts(
-    image: Image.Image, model: Model, *watch: Callable | None
-) -> Callable[[Setting | QualitySetting, int], _Draft]:
+    image: Image.Image, model: LatentModel, *watch: Callable | None
+) -> Callable[[Setting, int], bytes]:
     """A function that makes the file of `image` for a setting and a number of search steps.
 
     Searches are watched by `report` and `show`.
@@ -206,44 +217,49 @@ def _attempts(
     alpha = [container.pack_alpha(np.asarray(image.getchannel("A")))] if Layout.ALPHA in layout else []
     model_id = int.from_bytes(model.model_id)
 
-    def attempt(setting: Setting | QualitySetting, search_steps: int) -> _Draft:
+    def attempt(setting: Setting, search_steps: int) -> bytes:
         header = Header(model_id, model.code(setting), image.width, image.height, layout)
         latents = _latents(model, x, setting, search_steps, *watch)
-        return _Draft(container.pack(header, [*model.encode(latents, setting), *alpha]))
+        return container.pack(header, [*model.encode(latents, setting), *alpha])
 
     return attempt
 
 
 def _latents(
-    model: Model,
+    model: LatentModel,
     x: torch.Tensor,
-    setting: Setting | QualitySetting,
+    setting: Setting,
     search_steps: int,
     *watch: Callable | None,
-) -> tuple[torch.Tensor, ...]:
+) -> Latents:
     """Latents of x (1, 3, H, W) in [0, 1]: the encoder's, or those a search found."""
     if search_steps:
         from vgic_lib.search.latent_search import SearchConfig, search  # a decoder never needs it
 
         return search(model, x, setting, SearchConfig(steps=search_steps), *watch).latents
-    with torch.no_grad():
-        return model.analysis(x, setting)
+    return model.analysis(x, setting)
 
 
-@torch.no_grad()
-def _decode(data: bytes, model: Model) -> Image.Image:
-    """The picture in a file of `model`, in the layout of the original."""
+@plain_arithmetic(gradients=False)
+def read(data: bytes, model: LatentModel) -> Contents:
+    """Entropy-decode a file of `model`. Raises BitstreamError if it is none, or damaged."""
     header, sections = container.unpack(data)
-    setting, size = model.from_code(header.setting), (header.height, header.width)
-    alpha = None
-    if Layout.ALPHA in header.layout:
-        alpha = container.unpack_alpha(sections.pop(), header.width, header.height)
-    x_hat = model.synthesis(model.decode(sections, setting, size), setting, size)
+    alpha = sections.pop() if Layout.ALPHA in header.layout else None
+    setting = model.from_code(header.setting)
+    return Contents(header, setting, model.decode(sections, setting, (header.height, header.width)), alpha)
+
+
+def _decode(data: bytes, model: LatentModel) -> Image.Image:
+    """The picture in a file of `model`, in the layout of the original."""
+    contents = read(data, model)
+    header = contents.header
+    x_hat = model.synthesis(contents.latents, contents.setting, contents.size)
     if Layout.GRAY in header.layout:
         x_hat = x_hat.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
     image = to_image(x_hat)
     if Layout.GRAY in header.layout:
         image = image.getchannel(0)
-    if alpha is not None:
+    if contents.alpha is not None:
+        alpha = container.unpack_alpha(contents.alpha, header.width, header.height)
         image.putalpha(Image.fromarray(alpha))
     return image

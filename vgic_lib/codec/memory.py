@@ -5,29 +5,28 @@ from pathlib import Path
 from typing import Literal
 
 from vgic_lib.errors import ImageError
-from vgic_lib.models.store import Model
-from vgic_lib.models.vaegan import VaeGan
+from vgic_lib.models.base import LatentModel
 
 Work = Literal["compress", "search", "decompress"]
 
 # Peak beside the libraries, as benchmarks/memory.py finds it, rounded up: bytes a pixel of the first TILED
 # pixels, and of the rest, which decoders and encoders work on piece by piece.
 TILED = 2**20
-HYPERPRIOR: dict[Work, tuple[int, int]] = {
-    "compress": (200, 160),
-    "search": (1000, 1000),
-    "decompress": (140, 130),
+BYTES_PER_PIXEL: dict[str, dict[Work, tuple[int, int]]] = {  # by kind of model; others count as the largest
+    "vgic-hyperprior-1": {"compress": (200, 160), "search": (1000, 1000), "decompress": (140, 130)},
+    "vgic-vaegan-1": {"compress": (140, 90), "search": (2900, 2900), "decompress": (900, 70)},
 }
-VAEGAN: dict[Work, tuple[int, int]] = {"compress": (140, 90), "search": (2900, 2900), "decompress": (900, 70)}
 MEMINFO = Path("/proc/meminfo")
 _TORCH = ("can't allocate memory", "not enough memory", "out of memory")  # in messages of its RuntimeError
 
 
-def needed_bytes(width: int, height: int, model: Model, work: Work) -> int:
+def needed_bytes(width: int, height: int, model: LatentModel, work: Work) -> int:
     """Memory in bytes that `work` on a picture of `width` x `height` pixels takes, from above."""
-    first, rest = (VAEGAN if isinstance(model, VaeGan) else HYPERPRIOR)[work]
     pixels = width * height
-    return first * min(pixels, TILED) + rest * max(0, pixels - TILED)
+    first, rest = min(pixels, TILED), max(0, pixels - TILED)
+    kinds = [model.kind] if model.kind in BYTES_PER_PIXEL else BYTES_PER_PIXEL
+    costs = [BYTES_PER_PIXEL[kind][work] for kind in kinds]
+    return max(first * cost_first + rest * cost_rest for cost_first, cost_rest in costs)
 
 
 def available_bytes() -> int | None:
@@ -40,7 +39,7 @@ def available_bytes() -> int | None:
         return None
 
 
-def check_memory(width: int, height: int, model: Model, work: Work) -> None:
+def check_memory(width: int, height: int, model: LatentModel, work: Work) -> None:
     """Refuse `work` on a picture of `width` x `height` pixels that would not fit. Raises ImageError."""
     needed, available = needed_bytes(width, height, model, work), available_bytes()
     if available is not None and needed > available:

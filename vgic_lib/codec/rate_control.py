@@ -10,10 +10,9 @@ one tells which to try next.
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Protocol, TypeVar
 
 from vgic_lib.errors import ParameterError
-from vgic_lib.models.vaegan import Setting
+from vgic_lib.models.base import LatentModel, Setting
 
 RUNGS = 897  # qualities that are told apart: as many as the hyperprior has
 TOLERANCE_BYTES = 0.03  # a file may be smaller than the target by this fraction of it
@@ -23,31 +22,18 @@ TYPICAL_SAVING = 0.06  # of latent search, as a fraction of the bytes; a first g
 HIGHEST_DB = 100.0  # where the PSNR of equal pictures counts as
 
 
-class Draft(Protocol):
-    """A finished file."""
-
-    data: bytes
-
-
-class Qualified(Protocol):
-    """A model with settings chosen by a quality from 1 to 100."""
-
-    def setting(self, quality: float) -> Setting: ...  # noqa: D102
-
-
-AnyDraft = TypeVar("AnyDraft", bound=Draft)
-Attempt = Callable[[Setting, int], AnyDraft]  # makes the file of a setting, with a number of search steps
+Attempt = Callable[[Setting, int], bytes]  # makes the file of a setting, with a number of search steps
 Measure = Callable[[int, int], float]  # of a rung and a number of search steps
 
 
-def ladder(model: Qualified) -> list[Setting]:
+def ladder(model: LatentModel) -> list[Setting]:
     """All settings that a quality can choose, from the smallest files to the largest."""
     return list(dict.fromkeys(model.setting(1 + 99 * rung / (RUNGS - 1)) for rung in range(RUNGS)))
 
 
 def meet_bytes(
-    attempt: Attempt[AnyDraft], settings: Sequence[Setting], target_bytes: int, search_steps: int = 0
-) -> AnyDraft:
+    attempt: Attempt, settings: Sequence[Setting], target_bytes: int, search_steps: int = 0
+) -> bytes:
     """The best file that is no larger than a target.
 
     Args:
@@ -67,12 +53,12 @@ def meet_bytes(
     limit, tolerance = math.log(max(1, target_bytes)), -math.log(1 - TOLERANCE_BYTES)
 
     def size(rung: int, steps: int) -> float:
-        return math.log(len(make(rung, steps).data))
+        return math.log(len(make(rung, steps)))
 
     guess = math.log(1 - TYPICAL_SAVING)
     kept, missed = _climb(size, len(settings), limit, tolerance, search_steps, guess)
     if not kept:
-        least = min(len(make(*found).data) for found in missed)
+        least = min(len(make(*found)) for found in missed)
         raise ParameterError(
             f"no file of at most {target_bytes} bytes: the smallest of this picture has {least}; "
             "raise the target or make the picture smaller"
@@ -82,12 +68,12 @@ def meet_bytes(
 
 
 def meet_psnr(
-    attempt: Attempt[AnyDraft],
-    psnr_db: Callable[[AnyDraft], float],
+    attempt: Attempt,
+    psnr_db: Callable[[bytes], float],
     settings: Sequence[Setting],
     target_db: float,
     search_steps: int = 0,
-) -> AnyDraft:
+) -> bytes:
     """The smallest file that is as good as a target.
 
     Args:
@@ -114,7 +100,7 @@ def meet_psnr(
         raise ParameterError(
             f"no file of {target_db:g} dB: the best of this picture has {reached:.2f} dB; lower the target"
         )
-    return min((make(*found) for found in kept), key=lambda draft: len(draft.data))
+    return min((make(*found) for found in kept), key=len)
 
 
 def _climb(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The interactive page."""
+"""The interactive page of sliders."""
 
 from vgic_lib.desk.desk import Desk
 

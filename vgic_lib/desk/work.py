@@ -17,8 +17,7 @@ import torch
 from PIL import Image
 
 from vgic_lib import codec
-from vgic_lib.bitstream import container
-from vgic_lib.bitstream.container import Layout
+from vgic_lib.codec.image import read
 from vgic_lib.evaluation.classical import FileSizes, classical_codec
 from vgic_lib.images import read_image, to_array
 from vgic_lib.metrics import distortion
@@ -170,9 +169,5 @@ def bits_map(data: bytes, model_name: str) -> np.ndarray:
         ModelError: unknown model.
     """
     model = load_model(model_name)
-    header, sections = container.unpack(data)
-    if Layout.ALPHA in header.layout:
-        sections.pop()
-    setting = model.from_code(header.setting)
-    latents = model.decode(sections, setting, (header.height, header.width))
-    return model.bits_map(latents, setting)[0].cpu().numpy()
+    contents = read(data, model)
+    return model.bits_map(contents.latents, contents.setting)[0].cpu().numpy()

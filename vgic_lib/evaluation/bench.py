@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What notebook 04 runs: our codec and the classical ones on the same pictures, each file measured once."""
 
+import dataclasses
 import io
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from vgic_lib.datasets.photographs import SPLITS, Photograph
 from vgic_lib.environment import describe_environment
 from vgic_lib.errors import ParameterError
 from vgic_lib.evaluation.classical import CLASSICAL, ClassicalCodec, FileSizes, classical_codec
+from vgic_lib.evaluation.keyed_table import KeyedTable
 from vgic_lib.evaluation.measure import (
     Context,
     Picture,
@@ -24,12 +25,10 @@ from vgic_lib.evaluation.measure import (
     reconstruction_path,
 )
 from vgic_lib.evaluation.points import classical_point
-from vgic_lib.evaluation.results import Row, append_rows, read_rows
+from vgic_lib.evaluation.results import COLUMNS, Row, from_text
 from vgic_lib.files import read_bytes, write_bytes
 from vgic_lib.images import CROP_2020, centre_crop, read_image
 from vgic_lib.progress import progress
-
-SAVE_EVERY_S = 2.0  # how much work a killed run may lose, beside the file in progress
 
 
 def make_context(run: str, seed: int) -> Context:
@@ -76,10 +75,10 @@ class Bench:
     def __init__(self, context: Context, overwrite: bool = False) -> None:
         """Start from the rows of earlier runs; with `overwrite`, measure them again."""
         self.context = context
-        self._path = context.folder / "measured.csv"
-        self._done = {} if overwrite else {row.key: row for row in read_rows(self._path)}
-        self._unsaved: list[Row] = []
-        self._saved_at = time.monotonic()
+        self._table = KeyedTable(
+            context.folder / "measured.csv", COLUMNS, lambda line: from_text(line).key, "notebook 04"
+        )
+        self._done = {} if overwrite else {row.key: row for row in map(from_text, self._table)}
 
     def run(self, pictures: Sequence[Picture], points: Sequence[Point], label: str) -> list[Row]:
         """One row for each picture at each point, with a progress bar.
@@ -118,20 +117,14 @@ class Bench:
         key = point.key(picture)
         if not self._is_done(key):
             self._done[key] = measure(picture, point, self.context)
-            self._unsaved.append(self._done[key])
-            if time.monotonic() - self._saved_at > SAVE_EVERY_S:
-                self._save()
+            self._table.add([dataclasses.asdict(self._done[key])])
         return self._done[key]
 
     def _finish(self, rows: Iterable[Row]) -> list[Row]:
         try:
             return list(rows)
         finally:
-            self._save()
-
-    def _save(self) -> None:
-        append_rows(self._path, self._unsaved)
-        self._unsaved, self._saved_at = [], time.monotonic()
+            self._table.rewrite()
 
 
 def decode_file(row: Row, folder: Path) -> Image.Image:

@@ -103,7 +103,7 @@ def classical_codec(name: str) -> ClassicalCodec:
     return CLASSICAL[name]
 
 
-class Encoded(NamedTuple):
+class SizedFile(NamedTuple):
     """A file and the quality that made it."""
 
     data: bytes
@@ -125,7 +125,7 @@ class FileSizes:
             self._files[quality] = self._codec.compress(self._image, quality=quality)
         return self._files[quality]
 
-    def nearest(self, target_bytes: int) -> Encoded:
+    def nearest(self, target_bytes: int) -> SizedFile:
         """The file whose length is nearest to `target_bytes` (the smaller of two equally near).
 
         Bisects the codec's grid, then looks at the neighbours: sizes grow with quality, small steps apart.
@@ -140,4 +140,4 @@ class FileSizes:
                 high = middle
         candidates = [(self.at_quality(quality), quality) for quality in grid[max(low - 2, 0) : low + 2]]
         data, quality = min(candidates, key=lambda file: (abs(len(file[0]) - target_bytes), len(file[0])))
-        return Encoded(data, quality)
+        return SizedFile(data, quality)

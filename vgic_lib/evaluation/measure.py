@@ -25,7 +25,7 @@ class Picture(NamedTuple):
     image_id: str
 
 
-class Latents(NamedTuple):
+class LatentFacts(NamedTuple):
     """What a file holds, as far as its model knows; NaN for classical codecs."""
 
     elements: float = float("nan")  # number of latent values
@@ -47,7 +47,7 @@ class Point:
     num_channels: int = 0
     bits: int = 0
     search_steps: int = 0
-    inspect: Callable[[bytes], Latents] = lambda data: Latents()
+    inspect: Callable[[bytes], LatentFacts] = lambda data: LatentFacts()
 
     def key(self, picture: Picture) -> tuple[str, ...]:
         """Key of the row of this picture."""

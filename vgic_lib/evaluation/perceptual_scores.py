@@ -1,25 +1,29 @@
 # SPDX-License-Identifier: MIT
 """Perceptual scores of measured files, kept beside their rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from vgic_lib import files
 from vgic_lib.evaluation.bench import decode_file
 from vgic_lib.evaluation.classical import CLASSICAL
+from vgic_lib.evaluation.keyed_table import KeyedTable
 from vgic_lib.evaluation.measure import original_path
 from vgic_lib.evaluation.rate_distortion import curves
 from vgic_lib.evaluation.results import Row, to_frame
 from vgic_lib.images import read_image, to_array
-from vgic_lib.metrics import perceptual
+from vgic_lib.metrics.perceptual import judges
 from vgic_lib.progress import progress
 
 EVERY = 3  # of the many qualities of a classical codec, one in so many is judged
 FILE = "perceptual.csv"
 KEY = ("image", "image_id", "codec", "setting", "model_id")
-COLUMNS = (*KEY, "ssimulacra2", "st_lpips")
+
+
+def columns() -> list[str]:
+    """Columns of perceptual.csv: the key of a row, then each metric that is not in the rows."""
+    return [*KEY, *judges()]
 
 
 def judge(rows: Sequence[Row], folder: Path, pictures: int) -> pd.DataFrame:
@@ -33,35 +37,35 @@ def judge(rows: Sequence[Row], folder: Path, pictures: int) -> pd.DataFrame:
         pictures: how many.
 
     Returns:
-        one line for each file, COLUMNS.
+        one line for each file, `columns`.
 
     Raises:
         ParameterError: a package is missing.
+        DataError: what is kept was judged by other metrics.
         StorageError: a file cannot be read or written.
     """
-    known = {line[: len(KEY)]: line for line in load(folder).itertuples(index=False, name=None)}
-    lines = []
-    for row in progress(_chosen(rows, pictures), "perceptual metrics"):
-        if row.key not in known:
+    table, chosen = _table(folder), _chosen(rows, pictures)
+    for row in progress(chosen, "perceptual metrics"):
+        if row.key not in table:
             x = to_array(read_image(original_path(folder, row.image, row.image_id)))
             x_hat = to_array(decode_file(row, folder))
-            known[row.key] = (
-                *row.key,
-                round(perceptual.ssimulacra2(x, x_hat), 4),
-                round(perceptual.st_lpips(x, x_hat), 6),
-            )
-            with files.atomic_path(folder / FILE) as temporary:
-                pd.DataFrame(known.values(), columns=COLUMNS).to_csv(temporary, index=False)
-        lines.append(known[row.key])
-    return pd.DataFrame(lines, columns=COLUMNS)
+            scores = {name: f"{score(x, x_hat):.6g}" for name, score in judges().items()}
+            table.add([dict(zip(KEY, row.key, strict=True)) | scores])
+    table.rewrite()
+    return _frame(line for row in chosen for line in table[row.key])
 
 
 def load(folder: Path) -> pd.DataFrame:
-    """Scores that `judge` has kept in the folder of the rows: COLUMNS; no line if it has judged nothing."""
-    path = folder / FILE
-    if not path.exists():
-        return pd.DataFrame(columns=COLUMNS)
-    return pd.read_csv(path, dtype=dict.fromkeys(KEY, str), keep_default_na=False)
+    """Scores that `judge` has kept in the folder of the rows: `columns`; no line if it has judged nothing."""
+    return _frame(_table(folder))
+
+
+def _table(folder: Path) -> KeyedTable:
+    return KeyedTable(folder / FILE, columns(), KEY, "notebook 04")
+
+
+def _frame(lines: Iterable[dict[str, str]]) -> pd.DataFrame:
+    return pd.DataFrame(lines, columns=columns()).astype(dict.fromkeys(judges(), float))
 
 
 def _chosen(rows: Sequence[Row], pictures: int) -> list[Row]:

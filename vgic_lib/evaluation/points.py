@@ -9,15 +9,15 @@ import torch
 from PIL import Image
 
 from vgic_lib import codec
-from vgic_lib.bitstream import container
+from vgic_lib.codec.image import read
 from vgic_lib.errors import ParameterError
 from vgic_lib.evaluation.classical import ClassicalCodec, classical_codec
 from vgic_lib.evaluation.measure import (
-    Latents,
+    LatentFacts,
     Point,
 )
 from vgic_lib.evaluation.results import Row, ratio_setting
-from vgic_lib.models.store import Model
+from vgic_lib.models.base import LatentModel
 
 
 def numbers(text: object) -> list[float]:
@@ -36,26 +36,28 @@ class OperatingPoint(NamedTuple):
     quality: float  # that was asked for, 1 to 100; NaN where bits were
 
 
-def operating_points(model: Model, qualities: Sequence[float], bits: Sequence[float]) -> list[OperatingPoint]:
+def operating_points(
+    model: LatentModel, qualities: Sequence[float], bits: Sequence[float]
+) -> list[OperatingPoint]:
     """The settings at which a model is measured: bit depths of a VAE-GAN, qualities of any other model.
 
     Raises:
         ParameterError: the model has no setting with one of the bit depths, or no such quality.
     """
-    middle = model.setting(50)
-    if "bits" not in middle._fields:
+    if not model.bit_depths:
         settings = [(model.setting(quality), float(quality)) for quality in qualities]
-        return [OperatingPoint(setting, f"q{model.code(setting)}", quality) for setting, quality in settings]
-    offered = {s.bits: s for s in model.settings if s.num_channels == middle.num_channels}
+        return [OperatingPoint(setting, setting.label, quality) for setting, quality in settings]
+    num_channels = model.setting(50).num_channels
+    offered = {s.bits: s for s in model.settings if s.num_channels == num_channels}
     for depth in bits:
         if depth not in offered:
             depths = ", ".join(map(str, sorted(offered)))
             raise ParameterError(f"{model.name} has no setting with {depth:g} bits; choose from {depths}")
-    return [OperatingPoint(offered[depth], f"b{depth:g}", float("nan")) for depth in bits]
+    return [OperatingPoint(offered[depth], offered[depth].label, float("nan")) for depth in bits]
 
 
 def latent_points(
-    model: Model, at: Sequence[OperatingPoint], searched: Sequence[OperatingPoint], steps: int
+    model: LatentModel, at: Sequence[OperatingPoint], searched: Sequence[OperatingPoint], steps: int
 ) -> list[Point]:
     """Our codec at some operating points, and at those of `searched` with `steps` of latent search."""
     return [_latent_point(model, point, 0) for point in at] + [
@@ -63,29 +65,29 @@ def latent_points(
     ]
 
 
-def ratio_points(model: Model, ratios: Sequence[float], steps: int) -> list[Point]:
+def ratio_points(model: LatentModel, ratios: Sequence[float], steps: int) -> list[Point]:
     """Our codec at compression ratios: the best file no longer than the pixels as 24-bit RGB / the ratio.
 
     Where even the largest file of a picture is shorter, it is that one. Models whose settings are bit
     depths have no such points.
     """
-    if "bits" in model.setting(50)._fields:
+    if model.bit_depths:
         return []
     return [_ratio_point(model, ratio, steps) for ratio in ratios]
 
 
-def _latent_point(model: Model, at: OperatingPoint, steps: int) -> Point:
+def _latent_point(model: LatentModel, at: OperatingPoint, steps: int) -> Point:
     def encode(image: Image.Image) -> bytes:
         return codec.compress(image, model=model, setting=at.setting, search_steps=steps)
 
     return Point(
         model.name, f"{at.label}-s{steps}", ".vgic", encode, codec.decompress, quality=at.quality,
-        model_id=model.model_id.hex(), num_channels=getattr(at.setting, "num_channels", 0),
-        bits=getattr(at.setting, "bits", 0), search_steps=steps, inspect=partial(_inspect, model),
+        model_id=model.model_id.hex(), num_channels=at.setting.num_channels,
+        bits=at.setting.bits, search_steps=steps, inspect=partial(_inspect, model),
     )  # fmt: skip
 
 
-def _ratio_point(model: Model, ratio: float, steps: int) -> Point:
+def _ratio_point(model: LatentModel, ratio: float, steps: int) -> Point:
     def encode(image: Image.Image) -> bytes:
         target = int(3 * image.width * image.height / ratio)
         return codec.compress(image, model=model, target_bytes=target, search_steps=steps)
@@ -96,13 +98,11 @@ def _ratio_point(model: Model, ratio: float, steps: int) -> Point:
     )  # fmt: skip
 
 
-def _inspect(model: Model, data: bytes) -> Latents:
-    header, sections = container.unpack(data)
-    setting = model.from_code(header.setting)
+def _inspect(model: LatentModel, data: bytes) -> LatentFacts:
+    contents = read(data, model)
     with torch.no_grad():
-        latents_hat = model.decode(sections, setting, (header.height, header.width))
-        bits = model.quantise(latents_hat, setting).bits
-    return Latents(sum(y.numel() for y in latents_hat), float(bits.sum()))
+        bits = model.quantise(contents.latents, contents.setting).bits
+    return LatentFacts(sum(y.numel() for y in contents.latents), float(bits.sum()))
 
 
 def ladder_points(names: Sequence[str]) -> list[Point]:

@@ -17,6 +17,7 @@ from vgic_lib import paths
 from vgic_lib.datasets.sources import KODAK_SHA256
 from vgic_lib.evaluation.classical import CLASSICAL as CLASSICAL_CODECS
 from vgic_lib.evaluation.results import aggregate, asked_ratio
+from vgic_lib.metrics.perceptual import METRICS, judges
 
 OURS, CLASSICAL, PUBLISHED = "ours", "classical", "published"
 PUBLISHED_KODAK = paths.PUBLISHED / "kodak.csv"
@@ -198,11 +199,8 @@ def picture_table(rows: pd.DataFrame, anchor: str = "jpeg") -> pd.DataFrame:
     return table.sort_values(known[-1], kind="stable", ignore_index=True) if known else table
 
 
-PERCEPTUAL = ("ssimulacra2", "ms_ssim_db", "st_lpips")  # what judges how a picture looks
-
-
 def perceptual_points(rows: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the judged pictures of each point of each curve: bpp, PERCEPTUAL and how many `images`.
+    """Mean over the judged pictures of each point of each curve: bpp, METRICS and how many `images`.
 
     Args:
         rows: as `results.to_frame` makes them.
@@ -210,20 +208,21 @@ def perceptual_points(rows: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """
     judged = curves(rows).merge(scores, on=["image", "image_id", "codec", "setting", "model_id"])
     labels = ["curve", "kind", "codec", "bits", "search_steps", "setting"]
-    values = ["bpp", "ssimulacra2", "ms_ssim", "st_lpips"]
+    values = ["bpp", "ms_ssim", *judges()]
     groups = judged.groupby(labels, sort=False)
     return _with_decibels(groups[values].mean().assign(images=groups.size()).reset_index())
 
 
 def perceptual_table(points: pd.DataFrame, anchor: str = "jpeg") -> pd.DataFrame:
     """BD-rate of every curve of `perceptual_points` by each metric, over all that it shares with JPEG's."""
-    points, title = points.assign(st_lpips=-points["st_lpips"]), CLASSICAL_CODECS[anchor].title
+    falling = [name for name, metric in METRICS.items() if not metric.rises]
+    points, title = points.assign(**-points[falling]), CLASSICAL_CODECS[anchor].title
     reference = points[points["curve"] == title]
     everything = -np.inf, np.inf
     lines = [
         {"curve": name, "images": curve["images"].max()}
-        | {metric: bd_rate(reference, curve, everything, metric).percent for metric in PERCEPTUAL}
+        | {metric: bd_rate(reference, curve, everything, metric).percent for metric in METRICS}
         for name, curve in points.groupby("curve", sort=False)
         if name != title
     ]
-    return pd.DataFrame(lines, columns=["curve", *PERCEPTUAL, "images"])
+    return pd.DataFrame(lines, columns=["curve", *METRICS, "images"])

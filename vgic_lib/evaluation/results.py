@@ -8,7 +8,7 @@ estimate, or the ratio of 2020 that counts elements and not bytes, say so in the
 import csv
 import dataclasses
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +59,9 @@ class Row:
         return row_key(self.image, self.image_id, self.codec, self.matched_to or self.setting, self.model_id)
 
 
+COLUMNS = tuple(field.name for field in dataclasses.fields(Row))
+
+
 def row_key(image: str, image_id: str, codec: str, setting: str, model_id: str) -> tuple[str, ...]:
     """Key of a row before it is measured; `setting` is the file to match, where there is one."""
     return (image, image_id, codec, setting, model_id)
@@ -74,6 +77,11 @@ def asked_ratio(settings: pd.Series) -> pd.Series:
     return settings.str.extract(r"^r([0-9.]+)-s", expand=False).astype(float)
 
 
+def from_text(record: Mapping[str, str]) -> Row:
+    """The row that `record` holds as text. Raises ValueError."""
+    return Row(**{field.name: field.type(record[field.name]) for field in dataclasses.fields(Row)})
+
+
 def read_rows(path: str | Path) -> list[Row]:
     """Rows of a CSV file; none if there is no such file.
 
@@ -82,12 +90,11 @@ def read_rows(path: str | Path) -> list[Row]:
     """
     if not Path(path).exists():
         return []
-    fields = dataclasses.fields(Row)
     records = csv.DictReader(io.StringIO(files.read_bytes(path).decode()))
-    if records.fieldnames != [field.name for field in fields]:
+    if records.fieldnames != list(COLUMNS):
         raise DataError(f"{path} was written by another version of VGIC; delete it and run notebook 04 again")
     try:
-        return [Row(**{field.name: field.type(record[field.name]) for field in fields}) for record in records]
+        return list(map(from_text, records))
     except (TypeError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error}); delete it and run notebook 04 again") from error
 
@@ -104,20 +111,14 @@ def write_rows(path: str | Path, rows: Iterable[Row]) -> None:
     """Write a CSV file, at once. Raises StorageError."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(field.name for field in dataclasses.fields(Row))
+    writer.writerow(COLUMNS)
     writer.writerows(dataclasses.astuple(row) for row in rows)
     files.write_text(path, buffer.getvalue())
 
 
-def append_rows(path: str | Path, rows: Iterable[Row]) -> None:
-    """Add rows to a CSV file; one with a key that is there already takes its place. Raises StorageError."""
-    merged = {row.key: row for row in (*read_rows(path), *rows)}
-    write_rows(path, merged.values())
-
-
 def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
     """The same as a table."""
-    return pd.DataFrame(rows, columns=[field.name for field in dataclasses.fields(Row)])
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def aggregate(rows: pd.DataFrame) -> pd.DataFrame:

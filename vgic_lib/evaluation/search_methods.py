@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 
 from vgic_lib.errors import ParameterError
+from vgic_lib.evaluation.keyed_table import KeyedTable
 from vgic_lib.evaluation.measure import Picture
 from vgic_lib.evaluation.points import OperatingPoint
 from vgic_lib.evaluation.rate_distortion import bd_rate
-from vgic_lib.files import atomic_path
 from vgic_lib.images import to_tensor
-from vgic_lib.models.hyperprior import HyperpriorModel
-from vgic_lib.models.vaegan import VaeGan
+from vgic_lib.models.base import LatentModel
 from vgic_lib.progress import progress
 from vgic_lib.search.latent_search import RELAXATIONS, SearchConfig, search
 
@@ -24,11 +23,13 @@ KEY = ["image", "model", "model_id", "method", "setting", "steps", "trade"]
 OWN_TRADE = (
     "lambda"  # of a model that knows what a bit is worth to it; else the dB that twice the bits must buy
 )
+NUMBERS = {"steps": int, "step": int, "time_s": float, "psnr_db": float, "bpp_estimated": float}
+COLUMNS = (*KEY, "step", "time_s", "psnr_db", "bpp_estimated")
 CURVE_POINTS = 15  # qualities of the curve without search
 
 
 def run(
-    model: VaeGan | HyperpriorModel,
+    model: LatentModel,
     points: Sequence[OperatingPoint],
     pictures: Iterable[Picture],
     methods: Sequence[str],
@@ -59,23 +60,22 @@ def run(
         ParameterError: unknown method, or one that the model cannot do.
         StorageError: `path` cannot be written.
     """
-    gain_db = None if hasattr(model, "trade_off") else doubling_gain_db
+    gain_db = doubling_gain_db if model.trade_off(model.setting(50)) is None else None
     configs = {name: _config(name, steps, gain_db) for name in methods}
-    keep = path.exists() and not overwrite
-    frames = [pd.read_csv(path, dtype={"image": str, "model_id": str})] if keep else []
-    finished = {key for frame in frames for key in frame[KEY].itertuples(index=False, name=None)}
+    table = KeyedTable(path, COLUMNS, KEY, "notebook 03")
     wanted = {_key(model, *job, configs[job[2]]): job for job in product(pictures, points, methods)}
-    todo = {key: job for key, job in wanted.items() if key not in finished}
+    todo = {key: job for key, job in wanted.items() if overwrite or key not in table}
     for key, (picture, point, method) in progress(todo.items(), "latent search", len(todo)):
         x = to_tensor(picture.image)
-        trace = pd.DataFrame(search(model, x, point.setting, configs[method]).trace)
-        trace["bpp_estimated"] = trace["bits"] / (x.shape[2] * x.shape[3])
-        values = trace[["step", "time_s", "psnr_db", "bpp_estimated"]]
-        frames.append(pd.concat([pd.DataFrame([key] * len(trace), columns=KEY), values], axis=1))
-        with atomic_path(path) as temporary:
-            pd.concat(frames).to_csv(temporary, index=False)
-    traces = pd.concat(frames)
-    return traces[[key in wanted for key in traces[KEY].itertuples(index=False, name=None)]]
+        named = dict(zip(KEY, key, strict=True))
+        table.add(
+            named | {name: getattr(at, name) for name in ("step", "time_s", "psnr_db")}
+            | {"bpp_estimated": at.bits / (x.shape[2] * x.shape[3])}
+            for at in search(model, x, point.setting, configs[method]).trace
+        )  # fmt: skip
+    table.rewrite()
+    lines = (line for key in wanted for line in table[key])
+    return pd.DataFrame(lines, columns=COLUMNS).astype(NUMBERS)
 
 
 def gains(traces: pd.DataFrame, doubling_gain_db: float) -> pd.DataFrame:
@@ -99,7 +99,7 @@ def gains(traces: pd.DataFrame, doubling_gain_db: float) -> pd.DataFrame:
     return last.groupby(["method", "setting"], sort=False)[columns].mean().round(2)
 
 
-def encoder_curves(model: VaeGan | HyperpriorModel, pictures: Iterable[Picture]) -> pd.DataFrame:
+def encoder_curves(model: LatentModel, pictures: Iterable[Picture]) -> pd.DataFrame:
     """Rate and distortion without search over the whole range of qualities.
 
     Returns:
@@ -160,12 +160,12 @@ def _config(method: str, steps: int, doubling_gain_db: float | None) -> SearchCo
 
 
 def _key(
-    model: VaeGan | HyperpriorModel,
+    model: LatentModel,
     picture: Picture,
     point: OperatingPoint,
     method: str,
     config: SearchConfig,
-) -> tuple:
+) -> tuple[str, ...]:
     gain_db = config.doubling_gain_db
     trade = OWN_TRADE if gain_db is None else f"{gain_db:g} dB"
-    return picture.name, model.name, model.model_id.hex(), method, point.label, config.steps, trade
+    return picture.name, model.name, model.model_id.hex(), method, point.label, str(config.steps), trade

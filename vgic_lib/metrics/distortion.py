@@ -7,12 +7,14 @@ All functions take two uint8 arrays (H, W, 3) and use the fixed range 255, whate
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from skimage.metrics import structural_similarity
 
-MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, table of section 4
-MS_SSIM_MINIMUM_SIDE = 161  # below, the 11-pixel window does not fit the fifth scale
+from vgic_lib.metrics.ms_ssim import SCALE_WEIGHTS, smallest_side
+from vgic_lib.metrics.ms_ssim import ms_ssim as ms_ssim_of_tensors
+from vgic_lib.metrics.tensors import as_tensor
+
 SSIM_WINDOW = 7  # flat window, as in the 2020 project
-C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 class Quality(NamedTuple):
@@ -55,50 +57,15 @@ def ssim(x: np.ndarray, x_hat: np.ndarray) -> float:
 
 
 def ms_ssim(x: np.ndarray, x_hat: np.ndarray) -> float:
-    """Multi-scale structural similarity (Wang, Simoncelli, Bovik 2003), mean of the three channels.
+    """Multi-scale structural similarity, mean of the three channels: `metrics.ms_ssim` in float64.
 
-    Gaussian window of 11 pixels (sigma 1.5) without padding, five scales. Negative contrast terms
-    count as zero. NaN where a side is shorter than 161 pixels.
+    NaN where a side is shorter than 161 pixels.
     """
     _check(x, x_hat)
-    if min(x.shape[:2]) < MS_SSIM_MINIMUM_SIDE:
+    if min(x.shape[:2]) < smallest_side(len(SCALE_WEIGHTS)):
         return float("nan")
-    a, b = (image.transpose(2, 0, 1).astype(np.float64) for image in (x, x_hat))  # (3, H, W)
-    similarity = np.ones(3)
-    for scale, weight in enumerate(MS_SSIM_WEIGHTS):
-        if scale:
-            a, b = _halve(a), _halve(b)
-        luminance, contrast = _ssim_terms(a, b)
-        last = scale == len(MS_SSIM_WEIGHTS) - 1
-        term = (luminance * contrast if last else contrast).mean(axis=(1, 2))
-        similarity *= term.clip(min=0) ** weight
-    return float(similarity.mean())
-
-
-def _ssim_terms(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Maps of the luminance and the contrast-structure term of two (3, H, W) pictures."""
-    mean_a, mean_b = _blur(a), _blur(b)
-    variance_a, variance_b = _blur(a * a) - mean_a**2, _blur(b * b) - mean_b**2
-    covariance = _blur(a * b) - mean_a * mean_b
-    luminance = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
-    contrast = (2 * covariance + C2) / (variance_a + variance_b + C2)
-    return luminance, contrast
-
-
-def _blur(x: np.ndarray) -> np.ndarray:
-    """Gaussian mean over 11 x 11 pixels, (3, H, W) to (3, H - 10, W - 10)."""
-    window = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
-    window /= window.sum()
-    height, width = x.shape[1] - 10, x.shape[2] - 10
-    x = sum(weight * x[:, tap : tap + height] for tap, weight in enumerate(window))
-    return sum(weight * x[:, :, tap : tap + width] for tap, weight in enumerate(window))
-
-
-def _halve(x: np.ndarray) -> np.ndarray:
-    """Mean of 2 x 2 pixels; odd sides are padded with zeros in front, as is customary for this metric."""
-    x = np.pad(x, ((0, 0), (x.shape[1] % 2, x.shape[1] % 2), (x.shape[2] % 2, x.shape[2] % 2)))
-    x = x[:, : x.shape[1] // 2 * 2, : x.shape[2] // 2 * 2]
-    return (x[:, ::2, ::2] + x[:, 1::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, 1::2]) / 4
+    with torch.no_grad():
+        return ms_ssim_of_tensors(*(as_tensor(image, torch.float64) for image in (x, x_hat))).item()
 
 
 def _check(x: np.ndarray, x_hat: np.ndarray) -> None:

@@ -1,28 +1,29 @@
 # SPDX-License-Identifier: MIT
-"""How different a decoded picture looks: SSIMULACRA2 and ST-LPIPS.
+"""How different a decoded picture looks: SSIMULACRA2, ST-LPIPS and ColorVideoVDP of 8-bit pictures.
 
-Both take seconds a picture, so they judge a choice of files, not every row. SSIMULACRA2 (Sneyers 2023) is the
-package of that name. ST-LPIPS (Ghildyal and Liu 2022, "Shift-tolerant Perceptual Similarity Metric", sec. 4)
-is computed here, with VGG-16 as trunk; its weights are read from the package stlpips-pytorch, whose code is
-not used.
+They take a second or more a picture, so they judge a choice of files, not every row. SSIMULACRA2 (Sneyers
+2023) and ColorVideoVDP (Mantiuk et al. 2024) are packages, ST-LPIPS is `metrics.st_lpips` with VGG-16 as
+trunk. What a search minimises are their differentiable relatives in `metrics`. To add a metric is to write a
+function and name it in METRICS.
 """
 
+import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
-from torch.nn import functional as F
 
 from vgic_lib.errors import ParameterError
+from vgic_lib.metrics.st_lpips import st_lpips as st_lpips_of_tensors
+from vgic_lib.metrics.tensors import as_tensor
 
-SMALLEST_SIDE = 32  # pixels: reflection at the border of the coarsest scale needs that
-_LAYERS = ((0, 2), (6, 8), (12, 14, 16), (20, 22, 24), (28, 30, 32))  # convolutions of VGG-16, scale by scale
+CVVDP_DISPLAY = "standard_4k"
 
 
 def ssimulacra2(x: np.ndarray, x_hat: np.ndarray) -> float:
@@ -35,7 +36,7 @@ def ssimulacra2(x: np.ndarray, x_hat: np.ndarray) -> float:
     Raises:
         ParameterError: the package ssimulacra2 is not installed.
     """
-    _require("ssimulacra2")
+    _require("ssimulacra2", "ssimulacra2")
     from ssimulacra2 import compute_ssimulacra2
 
     with tempfile.TemporaryDirectory() as folder:
@@ -56,39 +57,59 @@ def st_lpips(x: np.ndarray, x_hat: np.ndarray) -> float:
     Raises:
         ParameterError: the package stlpips-pytorch is not installed.
     """
-    weights = _st_lpips_weights()
-    distance = 0.0
-    for scale, (a, b) in enumerate(zip(_features(x, weights), _features(x_hat, weights), strict=True)):
-        difference = (F.normalize(a, dim=1) - F.normalize(b, dim=1)).square()
-        distance += F.conv2d(difference, weights[f"lin{scale}.model.1.weight"]).mean().item()
-    return distance
+    return st_lpips_of_tensors(as_tensor(x), as_tensor(x_hat)).item()
 
 
-def _features(pixels: np.ndarray, weights: dict[str, Tensor]) -> Iterable[Tensor]:
-    """Activations of VGG-16 at the end of each scale; pooling is a maximum, then a blur."""
-    x = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].float() / 127.5 - 1
-    x = (x - weights["scaling_layer.shift"]) / weights["scaling_layer.scale"]
-    for scale, layers in enumerate(_LAYERS):
-        name = f"net.slice{scale + 1}"
-        if scale:
-            blur = weights[f"{name}.{layers[0] - 1}.filt"]
-            x = F.pad(F.max_pool2d(x, 2, 1), (1, 1, 1, 1), mode="reflect")
-            x = F.conv2d(x, blur, stride=2, groups=len(blur))
-        for layer in layers:
-            x = F.conv2d(x, weights[f"{name}.{layer}.weight"], weights[f"{name}.{layer}.bias"], padding=1)
-            x = F.relu(x)
-        yield x
+def cvvdp(x: np.ndarray, x_hat: np.ndarray) -> float:
+    """Quality of a decoded picture in just-objectionable differences: 10 is equal, 9 is one difference below.
+
+    ColorVideoVDP (Mantiuk et al. 2024), for the display model "standard_4k": 30 inches of 3840 x 2160 pixels
+    seen from 0.75 m (75 pixels a degree), 200 cd/m2, office light. No objective of this project contains it.
+
+    Args:
+        x: original, uint8 (H, W, 3).
+        x_hat: decoded picture, same shape and type.
+
+    Raises:
+        ParameterError: the package cvvdp is not installed.
+    """
+    score, _ = _cvvdp().predict(x_hat, x, dim_order="HWC")
+    return float(score)
 
 
 @cache
-def _st_lpips_weights() -> dict[str, Tensor]:
-    _require("stlpips_pytorch")
-    folder = Path(find_spec("stlpips_pytorch").submodule_search_locations[0])
-    path = folder / "weights" / "vST0.0" / "vgg_shift_tolerant.pth"
-    return torch.load(path, map_location="cpu", weights_only=True)
+def _cvvdp() -> Any:  # noqa: ANN401
+    """The metric; its package adds a folder to the search path of modules, which is taken out again."""
+    _require("pycvvdp", "cvvdp")
+    path = sys.path.copy()
+    try:
+        from pycvvdp import cvvdp as metric
+    finally:
+        sys.path[:] = path
+    return metric(display_name=CVVDP_DISPLAY, device=torch.device("cpu"), quiet=True)
 
 
-def _require(package: str) -> None:
+def _require(package: str, name: str) -> None:
     if find_spec(package) is None:
-        name = package.replace("_", "-")
         raise ParameterError(f"this metric needs the package {name}; install it: pip install {name}")
+
+
+class Metric(NamedTuple):
+    """A judge of how decoded pictures look; its scores go by its name in METRICS."""
+
+    title: str  # as a reader of tables knows it
+    score: Callable[[np.ndarray, np.ndarray], float] | None  # of two (H, W, 3) uint8; None: from the rows
+    rises: bool = True  # with quality
+    unit: str = ""
+
+
+METRICS: dict[str, Metric] = {
+    "ssimulacra2": Metric("SSIMULACRA2", ssimulacra2),
+    "ms_ssim_db": Metric("MS-SSIM", None, unit="dB"),
+    "st_lpips": Metric("ST-LPIPS", st_lpips, rises=False),
+}
+
+
+def judges() -> dict[str, Callable[[np.ndarray, np.ndarray], float]]:
+    """Functions of the METRICS that rows do not hold, by name."""
+    return {name: metric.score for name, metric in METRICS.items() if metric.score}

@@ -5,11 +5,13 @@ Latents are the pair (y, z), in quantiser steps. What is rounded and coded is z,
 from its mean, pass by pass.
 """
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from vgic_lib.bitstream.fixed_point import (
@@ -23,18 +25,15 @@ from vgic_lib.bitstream.fixed_point import (
 )
 from vgic_lib.bitstream.range_coding import Decoder, Encoder, Tables
 from vgic_lib.errors import BitstreamError, ParameterError
-from vgic_lib.models.base import Quantised
+from vgic_lib.models.base import LatentModel, Latents, Quantised, Rounding, Size
 from vgic_lib.networks.context import INDEX_UNIT, Pass
-from vgic_lib.networks.hyperprior import Z_STRIDE, Hyperprior
+from vgic_lib.networks.hyperprior import Z_STRIDE, Architecture, Hyperprior
 from vgic_lib.networks.lapped import BLOCK
 from vgic_lib.networks.logistic import SCALES, residual_bits
-from vgic_lib.networks.quality import ANCHORS, at_quality
+from vgic_lib.networks.quality import ANCHORS, at_quality, geometric
 
 CODES_PER_ANCHOR = 128  # a power of two: interpolation of tables is exact
 LARGEST_CODE = CODES_PER_ANCHOR * (ANCHORS - 1)
-
-Latents = tuple[Tensor, ...]  # y (B, M, H/16, W/16) and z (B, Z, H/64, W/64), sizes rounded up
-Rounding = Callable[[Tensor], Tensor]
 
 
 class QualitySetting(NamedTuple):
@@ -42,30 +41,35 @@ class QualitySetting(NamedTuple):
 
     quality_code: int  # 0..LARGEST_CODE
 
+    num_channels = bits = 0  # settings choose neither
+
+    @property
+    def label(self) -> str:
+        """Name in tables."""
+        return f"q{self.quality_code}"
+
     @property
     def network_quality(self) -> float:
         """What the networks take, in [0, ANCHORS - 1]."""
         return self.quality_code / CODES_PER_ANCHOR
 
 
-class HyperpriorModel(nn.Module):
-    """One network for all rates.
+class HyperpriorModel(LatentModel):
+    """One network for all rates. Latents are y (B, M, H/16, W/16) and z (B, Z, H/64, W/64), sizes rounded up.
 
     Latent search finds most here with stochastic Gumbel annealing and small steps (docs/LOG.md): larger ones
     round so many elements anew that means and scales, which depend on them, no longer fit.
 
     Attributes:
-        name: that users type.
-        model_id: 4 bytes, the first of the SHA-256 of the weights file.
         lambdas: lambda at the lowest and highest quality, of lambda * 255**2 * MSE + bits per pixel.
     """
 
-    search_relaxation, search_rate = "gumbel", 0.01  # of latent search
+    kind = "vgic-hyperprior-1"
+    search_relaxation, search_rate = "gumbel", 0.01
 
     def __init__(self, network: Hyperprior, lambdas: tuple[float, float]) -> None:
         super().__init__()
         self.network, self.lambdas = network, lambdas
-        self.name, self.model_id = "hyperprior", bytes(4)
         self.register_buffer("frequencies", scale_frequencies())
         self._exact: tuple[ExactNetworks, Tables] | None = None
 
@@ -96,15 +100,14 @@ class HyperpriorModel(nn.Module):
 
     def trade_off(self, setting: QualitySetting) -> float:
         """Lambda that the networks were trained for at this setting."""
-        low, high = self.lambdas
-        return low * (high / low) ** (setting.quality_code / LARGEST_CODE)
+        return geometric(*self.lambdas, setting.quality_code / LARGEST_CODE)
 
     def latent_range(self, setting: QualitySetting) -> float:
         """Unit of latents, for learning rates: one quantiser step."""
         return 1.0
 
-    def latent_shapes(self, size: tuple[int, int]) -> tuple[tuple[int, int, int, int], ...]:
-        """Shapes of y and z of a picture of `size` (H, W)."""
+    def latent_shapes(self, setting: QualitySetting, size: Size) -> tuple[tuple[int, int, int, int], ...]:
+        """Shapes of y and z of a picture of `size` (H, W); the same for all settings."""
         channels = len(self.network.context.norm), self.network.z_base.shape[1]
         strides = BLOCK, Z_STRIDE
         return tuple(
@@ -120,14 +123,10 @@ class HyperpriorModel(nn.Module):
         y = self.network.latent(x, quality)
         return y, self.network.hyper_latent(y, quality)
 
-    def rounded(self, latents: Latents, setting: QualitySetting, rounding: Rounding = torch.round) -> Latents:
-        """Round latents, or relax the rounding."""
-        return self.quantise(latents, setting, rounding).latents
-
     def quantise(
         self, latents: Latents, setting: QualitySetting, rounding: Rounding = torch.round
     ) -> Quantised:
-        """As `rounded`, and count the bits that the latents take.
+        """Round latents, or relax the rounding, and count the bits that they take.
 
         In float32, hence differentiable and a little different from what `encode` computes. Where gradients
         are wanted, bits are those of logistic densities; else, those of the stored tables.
@@ -159,7 +158,7 @@ class HyperpriorModel(nn.Module):
         self._coded(latents, setting, torch.round, count)
         return bits.unflatten(1, (height, width))
 
-    def synthesis(self, latents: Latents, setting: QualitySetting, size: tuple[int, int]) -> Tensor:
+    def synthesis(self, latents: Latents, setting: QualitySetting, size: Size) -> Tensor:
         """Quantised latents to the picture (B, 3, H, W) in [0, 1] of `size` (H, W)."""
         x_hat = self.network.picture(latents[0], self._quality(setting, latents[0]))
         return x_hat[:, :, : size[0], : size[1]].clamp(0, 1)
@@ -172,14 +171,27 @@ class HyperpriorModel(nn.Module):
         networks.traverse(setting.network_quality, shapes, sender(encoder), latents)
         return [encoder.finish()]
 
-    def decode(self, sections: Sequence[bytes], setting: QualitySetting, size: tuple[int, int]) -> Latents:
+    def decode(self, sections: Sequence[bytes], setting: QualitySetting, size: Size) -> Latents:
         """Quantised latents from sections. Raises BitstreamError if they cannot be an encoding."""
         if len(sections) != 1:
             raise BitstreamError(f"the file is damaged: {len(sections)} sections where its model writes one")
         networks, tables = self._coder()
         exchange = receiver(Decoder(sections[0], tables))
-        latents = networks.traverse(setting.network_quality, self.latent_shapes(size), exchange)
+        latents = networks.traverse(setting.network_quality, self.latent_shapes(setting, size), exchange)
         return tuple(latent.float().to(self.frequencies.device) for latent in latents)
+
+    def construction(self) -> dict[str, str]:
+        """Sizes of the network, and what its qualities stand for."""
+        architecture, lambdas = json.dumps(asdict(self.network.architecture)), json.dumps(self.lambdas)
+        return {"architecture": architecture, "lambdas": lambdas}
+
+    @classmethod
+    def construct(cls, metadata: Mapping[str, str]) -> "HyperpriorModel":
+        """See `LatentModel`."""
+        sizes = json.loads(metadata["architecture"]).items()
+        sizes = Architecture(**{k: tuple(v) if isinstance(v, list) else v for k, v in sizes})
+        low, high = map(float, json.loads(metadata["lambdas"]))
+        return cls(Hyperprior(sizes), (low, high))
 
     def _coded(
         self,

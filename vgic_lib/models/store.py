@@ -15,19 +15,18 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from vgic_lib import paths
-from vgic_lib.errors import ModelError, StorageError
+from vgic_lib.environment import plain_arithmetic
+from vgic_lib.errors import ModelError, ParameterError, StorageError
 from vgic_lib.files import read_bytes, write_bytes
+from vgic_lib.models.base import LatentModel, Setting
 from vgic_lib.models.hyperprior import HyperpriorModel
 from vgic_lib.models.vaegan import VaeGan
-from vgic_lib.networks.hyperprior import Hyperprior
 from vgic_lib.networks.vaegan import Generator
 
-VAEGAN_FORMAT, HYPERPRIOR_FORMAT = "vgic-vaegan-1", "vgic-hyperprior-1"
+MODELS: dict[str, type[LatentModel]] = {model.kind: model for model in (VaeGan, HyperpriorModel)}
 SUFFIX = ".safetensors"
 ID_BYTES = 4
 DEFAULT_MODEL = "hyperprior"
-
-Model = VaeGan | HyperpriorModel
 
 
 class ModelCard(NamedTuple):
@@ -36,7 +35,7 @@ class ModelCard(NamedTuple):
     name: str
     model_id: bytes
     path: Path
-    settings: tuple[tuple[int, ...], ...]  # as the model defines them
+    settings: tuple[Setting, ...]
     parameters: int
     description: str
 
@@ -48,19 +47,20 @@ def as_stored(network: nn.Module) -> nn.Module:
     return network
 
 
-def save_model(model: Model, path: Path, description: str) -> bytes:
-    """Write weights (float16) and tables (integers) with what is needed to rebuild the model; return its id.
+def save_model(model: LatentModel, path: Path, description: str) -> bytes:
+    """Write weights (float16) and tables (integers), and what it takes to rebuild the model; return its id.
 
     Raises:
         StorageError: the file cannot be written; an earlier one is then untouched.
     """
     tensors = {name: _stored(name, value).cpu().contiguous() for name, value in model.state_dict().items()}
-    data = _canonical(save(tensors, {**_construction(model), "description": description}))
+    metadata = {"format": model.kind, "description": description} | model.construction()
+    data = _canonical(save(tensors, metadata))
     write_bytes(path, data)
     return _model_id(data)
 
 
-def load_model(name: str) -> Model:
+def load_model(name: str) -> LatentModel:
     """Load a model for use on the CPU; repeated calls give the same object.
 
     Args:
@@ -86,7 +86,7 @@ def load_model(name: str) -> Model:
     return _load(path, int(count) if count else None)
 
 
-def find_model(model_id: bytes) -> Model:
+def find_model(model_id: bytes) -> LatentModel:
     """The model that a file names, among shipped weights and those of runs under outputs/.
 
     Raises:
@@ -113,11 +113,8 @@ def list_models() -> list[ModelCard]:
         description = _metadata(path)["description"]
         shipped = path.parent == paths.WEIGHTS
         base = path.stem if shipped else str(path)
-        if isinstance(model, HyperpriorModel):
-            cards.append(ModelCard(base, model.model_id, path, model.settings, parameters, description))
-            continue
-        for count in model.channel_counts:
-            name = f"{base}{'-' if shipped else ':'}{count}"
+        for count in model.variants or (0,):
+            name = f"{base}{'-' if shipped else ':'}{count}" if count else base
             settings = tuple(s for s in model.settings if s.num_channels == count)
             cards.append(ModelCard(name, model.model_id, path, settings, parameters, description))
     return cards
@@ -131,25 +128,6 @@ def _weight_files() -> Iterator[Path]:
 def _stored(name: str, value: Tensor) -> Tensor:
     """Half precision for weights; gains of the latent need more, integers are kept."""
     return value.half() if value.is_floating_point() and "log_" not in name else value
-
-
-def _construction(model: Model) -> dict[str, str]:
-    """Metadata from which `_construct` builds an equal model."""
-    if isinstance(model, HyperpriorModel):
-        architecture, lambdas = json.dumps(model.network.architecture), json.dumps(model.lambdas)
-        return {"format": HYPERPRIOR_FORMAT, "architecture": architecture, "lambdas": lambdas}
-    counts, depths = json.dumps(model.channel_counts), json.dumps(model.bit_depths)
-    return {"format": VAEGAN_FORMAT, "channel_counts": counts, "bit_depths": depths}
-
-
-def _construct(metadata: Mapping[str, str]) -> Model:
-    """A model without its weights. Raises KeyError, TypeError or ValueError if the metadata make no sense."""
-    if metadata["format"] == VAEGAN_FORMAT:
-        return VaeGan(json.loads(metadata["channel_counts"]), json.loads(metadata["bit_depths"]))
-    sizes = json.loads(metadata["architecture"]).items()
-    network = Hyperprior(**{name: tuple(size) if isinstance(size, list) else size for name, size in sizes})
-    low, high = map(float, json.loads(metadata["lambdas"]))
-    return HyperpriorModel(network, (low, high))
 
 
 def _canonical(data: bytes) -> bytes:
@@ -169,7 +147,7 @@ def _metadata(path: Path) -> Mapping[str, str]:
         return file.metadata() or {}
 
 
-def _load(path: Path, count: int | None) -> Model:
+def _load(path: Path, count: int | None) -> LatentModel:
     if not path.is_file():
         raise ModelError(f"no weights at {path}; check the path")
     stamp = path.stat()
@@ -177,16 +155,17 @@ def _load(path: Path, count: int | None) -> Model:
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, count: int | None, modified_ns: int, size: int) -> Model:
+@plain_arithmetic(gradients=False)
+def _read(path: Path, count: int | None, modified_ns: int, size: int) -> LatentModel:
     """Read a weights file; the last two arguments make a changed file a new one to the cache."""
     try:
         data = read_bytes(path)
         metadata = _metadata(path)
-        if metadata.get("format") not in (VAEGAN_FORMAT, HYPERPRIOR_FORMAT):
+        if metadata.get("format") not in MODELS:
             raise ModelError(
                 f"{path} holds no VGIC model of a known format; get weights made by this version"
             )
-        model = _construct(metadata)
+        model = MODELS[metadata["format"]].construct(metadata)
         with safe_open(path, "pt") as file:
             model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (
@@ -199,16 +178,16 @@ def _read(path: Path, count: int | None, modified_ns: int, size: int) -> Model:
         AttributeError,
     ) as error:
         raise ModelError(f"weights {path} are damaged or of another version; get a fresh copy") from error
-    choices = getattr(model, "channel_counts", ())
-    if count is not None and count not in choices:
-        known = f"choose from {choices}" if choices else f"it has one only, {path.stem}"
-        raise ModelError(f"{path.stem} has no variant with {count} channels; {known}")
-    if choices:
-        model.num_channels = count or model.channels
+    if count is not None:
+        try:
+            model.choose(count)
+        except ParameterError as error:
+            raise ModelError(f"{path.stem}: {error}") from error
     model.name, model.model_id = f"{path.stem}-{count}" if count else path.stem, _model_id(data)
     return _freeze(model)
 
 
+@plain_arithmetic(gradients=False)
 def _load_published(path: Path) -> VaeGan:
     if not path.is_file():
         raise ModelError(f"no weights at {path}; check the path")
@@ -224,6 +203,6 @@ def _load_published(path: Path) -> VaeGan:
     return _freeze(model)
 
 
-def _freeze(model: Model) -> Model:
+def _freeze(model: LatentModel) -> LatentModel:
     model.to(memory_format=torch.channels_last)  # convolutions are a third faster on a CPU
     return model.requires_grad_(False).eval()

@@ -1,13 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The latent model: what training leaves and what codec and latent search need.
+"""The VAE-GAN of 2020 as latent model. It has one latent: tanh's range [-1, 1] mapped to 0..2**bits - 1."""
 
-    x -> analysis -> latents -> quantise -> encode -> bytes -> decode -> synthesis -> x_hat
-
-Latents are tuples of tensors in units of quantiser steps, so rounding them is quantising them. The
-VAE-GAN of 2020 has one latent: tanh's range [-1, 1] mapped to the symbols 0..2**bits - 1.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -17,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from vgic_lib.bitstream.interlaced_prior import InterlacedPrior, residual_tables
 from vgic_lib.errors import BitstreamError, ParameterError
-from vgic_lib.models.base import Quantised
+from vgic_lib.models.base import LatentModel, Latents, Quantised, Rounding, Size
 from vgic_lib.networks.vaegan import STRIDE, Encoder, Generator
 
 BIT_DEPTHS = (4, 6, 8)
@@ -26,7 +21,7 @@ TILE = 192  # latent elements a tile: bounds the memory of large pictures
 ENCODER_HALO, GENERATOR_HALO = 12, 8  # latent elements beyond the reach of the networks' receptive fields
 
 
-class Setting(NamedTuple):
+class BitSetting(NamedTuple):
     """Operating point of the VAE-GAN: latent channels and bits for each latent element."""
 
     num_channels: int
@@ -37,24 +32,28 @@ class Setting(NamedTuple):
         """Largest symbol."""
         return 2**self.bits - 1
 
+    @property
+    def label(self) -> str:
+        """Name in tables."""
+        return f"b{self.bits}"
 
-class VaeGan(nn.Module):
+
+class VaeGan(LatentModel):
     """Encoder, generator and priors of one network for one or several (nested) channel counts.
 
     Attributes:
-        name: that users type.
-        model_id: 4 bytes, the first of the SHA-256 of the weights file.
-        num_channels: that `setting` chooses.
+        num_channels: that `setting` chooses, one of `variants`.
         encoder: None for a published generator without its encoder.
     """
 
-    search_relaxation, search_rate = "straight-through", 0.015  # of latent search
+    kind = "vgic-vaegan-1"
+    search_relaxation, search_rate = "straight-through", 0.015
+    starts_from_noise = True
 
     def __init__(self, channel_counts: Sequence[int], bit_depths: Sequence[int] = BIT_DEPTHS) -> None:
         super().__init__()
-        self.channel_counts, self.bit_depths = tuple(channel_counts), tuple(bit_depths)
+        self.variants, self.bit_depths = tuple(channel_counts), tuple(bit_depths)
         self.channels = self.num_channels = max(channel_counts)
-        self.name, self.model_id = "vaegan", bytes(4)
         self.encoder: Encoder | None = Encoder(self.channels)
         self.generator = Generator(self.channels)
         self.register_buffer("frequencies", residual_tables())
@@ -63,11 +62,16 @@ class VaeGan(nn.Module):
         )
 
     @property
-    def settings(self) -> tuple[Setting, ...]:
+    def settings(self) -> tuple[BitSetting, ...]:
         """All operating points."""
-        return tuple(Setting(count, bits) for count in self.channel_counts for bits in self.bit_depths)
+        return tuple(BitSetting(count, bits) for count in self.variants for bits in self.bit_depths)
 
-    def setting(self, quality: float) -> Setting:
+    def choose(self, variant: int) -> None:
+        """Let `setting` stand for `variant` channels. Raises ParameterError."""
+        super().choose(variant)
+        self.num_channels = variant
+
+    def setting(self, quality: float) -> BitSetting:
         """Operating point for a quality from 1 to 100: equal ranges of it choose the bit depth.
 
         Raises:
@@ -76,28 +80,28 @@ class VaeGan(nn.Module):
         if not 1 <= quality <= 100:
             raise ParameterError(f"quality {quality:g} is not in 1..100; choose a number in that range")
         index = min(int(len(self.bit_depths) * quality / 100.0001), len(self.bit_depths) - 1)
-        return Setting(self.num_channels, sorted(self.bit_depths)[index])
+        return BitSetting(self.num_channels, sorted(self.bit_depths)[index])
 
-    def code(self, setting: Setting) -> int:
+    def code(self, setting: BitSetting) -> int:
         """Number that stands for an operating point in a file."""
         return setting.num_channels << 4 | setting.bits
 
-    def from_code(self, code: int) -> Setting:
+    def from_code(self, code: int) -> BitSetting:
         """Operating point of a file. Raises BitstreamError if this model has none of that number."""
-        setting = Setting(code >> 4, code & 15)
+        setting = BitSetting(code >> 4, code & 15)
         if setting not in self.settings:
             raise BitstreamError("the file is damaged: it names a setting that its model does not have")
         return setting
 
-    def latent_range(self, setting: Setting) -> float:
+    def latent_range(self, setting: BitSetting) -> float:
         """Width of the latents' range in quantiser steps."""
         return float(setting.largest)
 
-    def latent_shape(self, setting: Setting, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """Shape (1, n, h, w) of the latent of a picture of `size` (H, W)."""
-        return (1, setting.num_channels, *(_padded(side) // STRIDE for side in size))
+    def latent_shapes(self, setting: BitSetting, size: Size) -> tuple[tuple[int, int, int, int], ...]:
+        """Shape (1, n, h, w) of the one latent of a picture of `size` (H, W)."""
+        return ((1, setting.num_channels, *(_padded(side) // STRIDE for side in size)),)
 
-    def analysis(self, x: Tensor, setting: Setting) -> tuple[Tensor, ...]:
+    def analysis(self, x: Tensor, setting: BitSetting) -> Latents:
         """Picture (B, 3, H, W) in [0, 1], of any size, to its continuous latent, in quantiser steps."""
         if self.encoder is None:
             raise ParameterError(f"model {self.name} has no encoder; start the latent search from noise")
@@ -115,28 +119,28 @@ class VaeGan(nn.Module):
 
     def rounded(
         self,
-        latents: tuple[Tensor, ...],
-        setting: Setting,
-        rounding: Callable[[Tensor], Tensor] = torch.round,
-    ) -> tuple[Tensor, ...]:
+        latents: Latents,
+        setting: BitSetting,
+        rounding: Rounding = torch.round,
+    ) -> Latents:
         """Round latents, or relax the rounding, within their range."""
         return (rounding(latents[0]).clamp(0, setting.largest),)
 
     def quantise(
         self,
-        latents: tuple[Tensor, ...],
-        setting: Setting,
-        rounding: Callable[[Tensor], Tensor] = torch.round,
+        latents: Latents,
+        setting: BitSetting,
+        rounding: Rounding = torch.round,
     ) -> Quantised:
         """As `rounded`, and count the bits that the latents take."""
         latents_hat = self.rounded(latents, setting, rounding)
         return Quantised(latents_hat, self.priors[str(setting.bits)].bits_of(latents_hat[0]))
 
-    def bits_map(self, latents: tuple[Tensor, ...], setting: Setting) -> Tensor:
+    def bits_map(self, latents: Latents, setting: BitSetting) -> Tensor:
         """Bits that the latents take at each of their positions, (B, h, w)."""
         return self.priors[str(setting.bits)].bits_map(self.rounded(latents, setting)[0])
 
-    def synthesis(self, latents: tuple[Tensor, ...], setting: Setting, size: tuple[int, int]) -> Tensor:
+    def synthesis(self, latents: Latents, setting: BitSetting, size: Size) -> Tensor:
         """Latents to the picture (B, 3, H, W) in [0, 1] of `size` (H, W).
 
         Large pictures are made in tiles with overlap, the same ones whenever the size is the same.
@@ -158,17 +162,37 @@ class VaeGan(nn.Module):
         x_hat = torch.cat(lines, 2)[:, :, : size[0], : size[1]]
         return ((x_hat + 1) / 2).clamp(0, 1)
 
-    def encode(self, latents: tuple[Tensor, ...], setting: Setting) -> list[bytes]:
+    def encode(self, latents: Latents, setting: BitSetting) -> list[bytes]:
         """Round and entropy-code latents (of one picture), continuous or quantised, into sections."""
         return [self.priors[str(setting.bits)].encode(self.rounded(latents, setting)[0])]
 
-    def decode(
-        self, sections: Sequence[bytes], setting: Setting, size: tuple[int, int]
-    ) -> tuple[Tensor, ...]:
+    def decode(self, sections: Sequence[bytes], setting: BitSetting, size: Size) -> Latents:
         """Quantised latents from sections. Raises BitstreamError if they cannot be an encoding."""
         if len(sections) != 1:
             raise BitstreamError(f"the file is damaged: {len(sections)} sections where its model writes one")
-        return (self.priors[str(setting.bits)].decode(sections[0], self.latent_shape(setting, size)),)
+        return (self.priors[str(setting.bits)].decode(sections[0], self.latent_shapes(setting, size)[0]),)
+
+    def shown_settings(self) -> tuple[BitSetting, ...]:
+        """Each channel count at its finest rounding."""
+        return tuple(BitSetting(count, max(self.bit_depths)) for count in self.variants)
+
+    @torch.no_grad()
+    def fit(self, pictures: Iterable[Tensor]) -> None:
+        """Fit the priors to pictures (1, 3, H, W) in [0, 1]."""
+        finest = BitSetting(self.channels, max(self.bit_depths))
+        latents = [y for x in pictures for y in self.analysis(x, finest)]
+        for bits in self.bit_depths:
+            scale = BitSetting(self.channels, bits).largest / finest.largest
+            self.priors[str(bits)].fit([(y * scale).round() for y in latents])
+
+    def construction(self) -> dict[str, str]:
+        """Channel counts and bit depths."""
+        return {"channel_counts": json.dumps(self.variants), "bit_depths": json.dumps(self.bit_depths)}
+
+    @classmethod
+    def construct(cls, metadata: Mapping[str, str]) -> "VaeGan":
+        """See `LatentModel`."""
+        return cls(json.loads(metadata["channel_counts"]), json.loads(metadata["bit_depths"]))
 
 
 class _Span(NamedTuple):

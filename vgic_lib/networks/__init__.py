@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Networks: the 2020 VAE-GAN and, later, the codec of VGIC."""
+"""Layers of the codec and of the 2020 VAE-GAN: modules that know tensors only."""

@@ -10,6 +10,8 @@ Quality is continuous: tables of `ANCHORS` rows are interpolated (Cui et al. 202
 Image Compression with Continuous Rate Adaptation", sec. 3).
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -153,37 +155,47 @@ class HyperAnalysis(nn.Sequential):
         )
 
 
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of the codec's networks; widths and blocks are those at 1/4, 1/8 and 1/16 of the size."""
+
+    groups: tuple[int, ...] = (16, 32, 64, 144, 144)  # channels of y that are coded together
+    context_sides: tuple[int, ...] = (3, 3, 3, 3, 1)  # positions a side that each group sees of earlier ones
+    analysis_widths: tuple[int, ...] = (64, 96, 192)  # channels
+    analysis_blocks: tuple[int, ...] = (1, 1, 1)  # residual blocks
+    synthesis_latent: int = 256  # channels of y that the synthesis networks see directly
+    synthesis_widths: tuple[int, ...] = (48, 96, 160)
+    synthesis_blocks: tuple[int, ...] = (1, 2, 2)
+    hyper_latent: int = 64  # channels of z
+    features: int = 128  # channels from z for the context model
+    context: int = 64  # channels from what is decoded already
+    hidden: int = 160  # width of the network that joins them
+
+    @property
+    def latent(self) -> int:
+        """Channels of y."""
+        return sum(self.groups)
+
+
 class Hyperprior(nn.Module):
     """All networks of the codec."""
 
-    def __init__(
-        self,
-        groups: tuple[int, ...] = (16, 32, 64, 144, 144),
-        context_sides: tuple[int, ...] = (3, 3, 3, 3, 1),
-        analysis_widths: tuple[int, int, int] = (64, 96, 192),
-        analysis_blocks: tuple[int, int, int] = (1, 1, 1),
-        synthesis_latent: int = 256,
-        synthesis_widths: tuple[int, int, int] = (48, 96, 160),
-        synthesis_blocks: tuple[int, int, int] = (1, 2, 2),
-        hyper_latent: int = 64,
-        features: int = 128,
-        context: int = 64,
-        hidden: int = 160,
-    ) -> None:
+    def __init__(self, sizes: Architecture) -> None:
         super().__init__()
-        self.architecture = {  # what it takes to build the same network again
-            name: value for name, value in locals().items() if name not in ("self", "__class__")
-        }
-        latent = sum(groups)
-        self.analysis = Analysis(latent, analysis_widths, analysis_blocks)
-        self.synthesis = Synthesis(latent, synthesis_latent, synthesis_widths, synthesis_blocks)
-        self.hyper_analysis = HyperAnalysis(latent, features, hyper_latent)
-        self.hyper_synthesis = HyperSynthesis(hyper_latent, features)
-        self.context = ContextModel(groups, context_sides, features, context, hidden)
-        self.log_gain = nn.Parameter(torch.zeros(ANCHORS, latent))
-        self.log_inverse_gain = nn.Parameter(torch.zeros(ANCHORS, latent))
-        self.log_z_gain = nn.Parameter(torch.zeros(ANCHORS, hyper_latent))
-        self.z_base = nn.Parameter(torch.full((ANCHORS, hyper_latent), 1.0))  # scale of z, in INDEX_UNIT
+        self.architecture = sizes
+        self.analysis = Analysis(sizes.latent, sizes.analysis_widths, sizes.analysis_blocks)
+        self.synthesis = Synthesis(
+            sizes.latent, sizes.synthesis_latent, sizes.synthesis_widths, sizes.synthesis_blocks
+        )
+        self.hyper_analysis = HyperAnalysis(sizes.latent, sizes.features, sizes.hyper_latent)
+        self.hyper_synthesis = HyperSynthesis(sizes.hyper_latent, sizes.features)
+        self.context = ContextModel(
+            sizes.groups, sizes.context_sides, sizes.features, sizes.context, sizes.hidden
+        )
+        self.log_gain = nn.Parameter(torch.zeros(ANCHORS, sizes.latent))
+        self.log_inverse_gain = nn.Parameter(torch.zeros(ANCHORS, sizes.latent))
+        self.log_z_gain = nn.Parameter(torch.zeros(ANCHORS, sizes.hyper_latent))
+        self.z_base = nn.Parameter(torch.ones(ANCHORS, sizes.hyper_latent))  # scale of z, in INDEX_UNIT
 
     @torch.no_grad()
     def initialise(self, crops: Tensor, steps: Tensor) -> None:

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Tables over quality, so that one set of weights serves all rates."""
 
+from typing import TypeVar
+
 from torch import Tensor
+
+Share = TypeVar("Share", float, Tensor)
 
 ANCHORS = 8  # qualities at which gains and other tables are stored
 
@@ -12,3 +16,8 @@ def at_quality(table: Tensor, quality: Tensor) -> Tensor:
     weight = (quality - low)[:, None].to(table)
     low = low.long()
     return table[low] * (1 - weight) + table[low + 1] * weight
+
+
+def geometric(low: float, high: float, share: Share) -> Share:
+    """What lies at `share`, 0 to 1, of the way from `low` to `high` in equal factors: lambda over quality."""
+    return low * (high / low) ** share

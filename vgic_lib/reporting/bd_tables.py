@@ -3,7 +3,8 @@
 
 import pandas as pd
 
-from vgic_lib.evaluation.rate_distortion import COMPARED_DB, PERCEPTUAL
+from vgic_lib.evaluation.rate_distortion import COMPARED_DB
+from vgic_lib.metrics.perceptual import METRICS
 from vgic_lib.reporting.typeset import Column
 
 BD_CAPTION = "Bjontegaard delta of the rate, PSNR on RGB, against JPEG (baseline, 4:2:0) of the same source."
@@ -36,8 +37,7 @@ def bd_columns(table: pd.DataFrame) -> list[Column]:
 
 def perceptual_columns() -> list[Column]:
     """All of `perceptual_table`."""
-    titles = ("SSIMULACRA2 (%)", "MS-SSIM (%)", "ST-LPIPS (%)")
-    scores = map(Column, PERCEPTUAL, titles, (1, 1, 1))
+    scores = [Column(name, f"{metric.title} (%)", 1) for name, metric in METRICS.items()]
     return [Column("curve", "Codec"), *scores, Column("images", "pictures", 0)]
 
 

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from vgic_lib.evaluation.rate_distortion import CLASSICAL, OURS, PERCEPTUAL, PUBLISHED, relative_rates
+from vgic_lib.evaluation.rate_distortion import CLASSICAL, OURS, PUBLISHED, relative_rates
 from vgic_lib.figures import ACCENT, GRAY, Figure, style
+from vgic_lib.metrics.perceptual import METRICS
 
 VAEGAN = "#1e3a8a"
 COLOURS = {
@@ -19,10 +20,6 @@ COLOURS = {
 PUBLISHED_COLOURS = ("#6b7280", "#0284c7", "#0f766e", "#7c3aed", "#d97706", "#1e3a8a", "#92400e", "#db2777")
 DASHES = ((0, (4, 2)), (0, (1, 1.2)), (0, (5, 1, 1, 1)))
 BIT_MARKERS = {4: "o", 6: "s", 8: "^"}
-METRICS = {
-    "psnr_db": "PSNR (dB)", "ms_ssim_db": "MS-SSIM (dB)", "ssim": "SSIM", "ssimulacra2": "SSIMULACRA2",
-    "st_lpips": "ST-LPIPS (lower is better)",
-}  # fmt: skip
 
 
 def rate_distortion(points: pd.DataFrame) -> Figure:
@@ -50,8 +47,9 @@ def perceptual(points: pd.DataFrame) -> Figure:
     """
     with style():
         figure = Figure(figsize=(14.3, 4.3), layout="constrained")
-        axes = figure.subplots(1, len(PERCEPTUAL))
-        for ax, metric in zip(axes, PERCEPTUAL, strict=True):
+        known = [metric for metric in METRICS if points[metric].notna().any()]
+        axes = figure.subplots(1, len(known), squeeze=False)[0]
+        for ax, metric in zip(axes, known, strict=True):
             _over_rate(ax, points, metric)
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
     return figure
@@ -78,6 +76,16 @@ def among_published(points: pd.DataFrame, published: pd.DataFrame) -> Figure:
     return figure
 
 
+def _axis_title(name: str) -> str:
+    """Title of an axis: what it shows and, where quality does not rise with it, that."""
+    rows = {"psnr_db": "PSNR (dB)", "ssim": "SSIM"}
+    if name in rows:
+        return rows[name]
+    metric = METRICS[name]
+    note = metric.unit if metric.rises else "lower is better"
+    return f"{metric.title} ({note})" if note else metric.title
+
+
 def _over_rate(ax: Axes, points: pd.DataFrame, metric: str) -> None:
     """One metric over the rates that ours cover."""
     ours = points[points["kind"] == OURS]
@@ -90,7 +98,7 @@ def _over_rate(ax: Axes, points: pd.DataFrame, metric: str) -> None:
     visible = points[points["bpp"].between(*rates)][metric]
     margin = 0.06 * (visible.max() - visible.min() + 1e-3)
     ax.set(xscale="log", xlim=rates, ylim=(visible.min() - margin, visible.max() + margin))
-    ax.set(title=METRICS[metric], xlabel="rate (bits per pixel, from the length of the file)")
+    ax.set(title=_axis_title(metric), xlabel="rate (bits per pixel, from the length of the file)")
     ax.xaxis.set_major_locator(LogLocator(base=2))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.xaxis.set_minor_locator(NullLocator())

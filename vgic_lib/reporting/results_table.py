@@ -43,7 +43,8 @@ def results_table(rows: pd.DataFrame) -> pd.DataFrame:
     For each channel count: the published line, the same on RGB, the codec at that compression ratio of real
     files, then one line for each bit depth, without and with latent search. Every line of ours carries PSNR,
     SSIM and rate of each classical codec at the nearest real rate, in columns `<metric>_<codec>`;
-    `note_<codec>` is "*" or "†" where its files are more than 5% shorter or longer all the same.
+    `note_<codec>` is "*" or "†" where its files are more than 5% shorter or longer all the same. Lines are
+    what `meaningful_lines` leaves.
 
     Args:
         rows: as `results.to_frame` makes them.
@@ -63,19 +64,48 @@ def results_table(rows: pd.DataFrame) -> pd.DataFrame:
             target = f"{record['codec']}/{record['setting']}"
             beside = matched[matched["matched_to"] == target].to_dict("records")
             lines.append({"method": setting_title(record), **record, **_beside(record, beside)})
-    frame = pd.DataFrame(lines)
+    frame = meaningful_lines(pd.DataFrame(lines))
     frame["channels"] = frame["num_channels"].astype(str).where(frame["num_channels"] > 0, "")
     return frame.drop(columns=["setting", "matched_to"], errors="ignore")
 
 
-def setting_title(record: dict) -> str:
-    """What made a line of ours, for readers: "VGIC, quality 50, 300 search steps"."""
-    title = curve_title(record["codec"], record["bits"], record["search_steps"])
+def meaningful_lines(table: pd.DataFrame) -> pd.DataFrame:
+    """Lines of the table of results, each result once, with a nominal ratio only where it means something.
+
+    The codec's latents are not its rate, so its lines get none. Where it gives the same files for several of
+    the ratios of 2020, because its best ones are shorter than all of these allow, one line behind its
+    qualities takes their place and is named as its limit.
+    """
+    of_codec = table["bits"].eq(0)
+    table = table.assign(nominal_cr=table["nominal_cr"].mask(of_codec))
+    published = {line.num_channels: line.nominal_cr for line in PUBLISHED_2020}
+    by_channels = table["num_channels"] > 0
+    asked = table[of_codec & table["quality"].isna() & by_channels]
+    limits = []
+    for _, same in asked.groupby(["codec", "search_steps", "bytes", "psnr_db"], sort=False):
+        if len(same) > 1:
+            limit = same.iloc[:1].assign(num_channels=0)
+            highest = max(published[num_channels] for num_channels in same["num_channels"])
+            record = limit.iloc[0].to_dict()
+            title = setting_title(record, f"at its limit (CR {highest:g} and below)")
+            limits.append(limit.assign(method=title))
+            table, by_channels = table.drop(index=same.index), by_channels.drop(index=same.index)
+    return pd.concat([table[~by_channels], *limits, table[by_channels]], ignore_index=True)
+
+
+def setting_title(record: dict, at_ratio: str = "at that real CR") -> str:
+    """What made a line of ours, for readers: "VGIC, quality 50, 300 search steps".
+
+    Args:
+        record: a line of the table.
+        at_ratio: what to say of files that were made for a compression ratio.
+    """
+    title = curve_title(record["codec"], record["bits"], int(record["search_steps"]))
     if record["bits"]:
         return title
     family, comma, search = title.partition(", ")
     if np.isnan(record["quality"]):
-        return f"{family} at that real CR{comma}{search}"
+        return f"{family} {at_ratio}{comma}{search}"
     return f"{family}, quality {record['quality']:g}{comma}{search}"
 
 
@@ -119,7 +149,8 @@ _NOTES_2020 = (
     " Nominal CR: pixel values / latent elements, the ratio of 2020, which counts no bits. The lines of 2020 "
     "are from other pictures: as published, with a constant alpha channel counted, which adds 1.25 dB; on "
     "RGB, measured on the ten reconstructions shown there. VGIC at that real CR: files no longer than 24-bit "
-    "RGB / the nominal CR of 2020, of quality 100 where that is shorter."
+    "RGB / the nominal CR of 2020, of quality 100 where that is shorter; at its limit: where it is shorter "
+    "for every picture, one result for all such ratios."
 )
 
 

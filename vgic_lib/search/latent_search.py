@@ -14,35 +14,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from vgic_lib.environment import has_bfloat16, plain_arithmetic
 from vgic_lib.errors import ParameterError
-from vgic_lib.models.base import Quantised
-from vgic_lib.models.vaegan import Setting
+from vgic_lib.models.base import LatentModel, Latents, Setting
 from vgic_lib.search.objectives import DOUBLING_GAIN_DB, objective_bpp, objective_db
 from vgic_lib.search.relaxations import RELAXATIONS
 
 NOISE = 0.2  # width of the random start, as a fraction of the latent's range: wider ones get stuck
-
-
-class LatentModel(Protocol):
-    """What the search needs of a model; those of `vgic_lib.models` have it.
-
-    `search_relaxation` and `search_rate` are the relaxation and learning rate that suit the model best. One
-    with a trade of its own has `trade_off(setting)`, the lambda of lambda * 255**2 * MSE + bits per
-    pixel; one whose search can start from noise has `latent_shape(setting, size)`.
-    """
-
-    search_relaxation: str
-    search_rate: float
-
-    def analysis(self, x: Tensor, setting: Setting) -> tuple[Tensor, ...]: ...  # noqa: D102
-    def quantise(self, latents: tuple[Tensor, ...], setting: Setting, rounding: Callable) -> Quantised: ...  # noqa: D102
-    def synthesis(self, latents: tuple[Tensor, ...], setting: Setting, size: tuple[int, int]) -> Tensor: ...  # noqa: D102
-    def latent_range(self, setting: Setting) -> float: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -83,7 +66,7 @@ class TracePoint(NamedTuple):
 class SearchResult(NamedTuple):
     """Best latents found (rounded, unless the search was continuous) and how they came about."""
 
-    latents: tuple[Tensor, ...]
+    latents: Latents
     x_hat: Tensor  # (1, 3, H, W) in [0, 1]
     psnr_db: float
     bits: float
@@ -91,7 +74,7 @@ class SearchResult(NamedTuple):
 
 
 class _Candidate(NamedTuple):
-    latents: tuple[Tensor, ...]
+    latents: Latents
     x_hat: Tensor  # of 8-bit pixels
     bits: float
     objective: float
@@ -100,6 +83,7 @@ class _Candidate(NamedTuple):
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]  # of x_hat, x (B, 3, H, W) in [0, 1] and bits (B,)
 
 
+@plain_arithmetic(gradients=True)
 def search(
     model: LatentModel,
     x: Tensor,
@@ -161,24 +145,25 @@ def search(
 
 
 def _objective(model: LatentModel, setting: Setting, config: SearchConfig) -> Objective:
-    if config.doubling_gain_db is None and hasattr(model, "trade_off"):
-        return partial(objective_bpp, trade_off=model.trade_off(setting))
+    trade_off = model.trade_off(setting)
+    if config.doubling_gain_db is None and trade_off is not None:
+        return partial(objective_bpp, trade_off=trade_off)
     gain = DOUBLING_GAIN_DB if config.doubling_gain_db is None else config.doubling_gain_db
     return partial(objective_db, doubling_gain_db=gain)
 
 
 def _start(
     model: LatentModel, x: Tensor, setting: Setting, config: SearchConfig, random: torch.Generator
-) -> tuple[Tensor, ...]:
+) -> Latents:
     if config.start == "encoder":
         with torch.no_grad():
             latents = model.analysis(x, setting)
-    elif not hasattr(model, "latent_shape"):
+    elif not model.starts_from_noise:
         raise ParameterError("this model needs its encoder; start the latent search from it, not from noise")
     else:
-        shape = model.latent_shape(setting, tuple(x.shape[2:]))
-        noise = torch.rand(shape, generator=random, device=x.device) - 0.5
-        latents = ((0.5 + NOISE * noise) * model.latent_range(setting),)
+        shapes = model.latent_shapes(setting, tuple(x.shape[2:]))
+        noises = [torch.rand(shape, generator=random, device=x.device) - 0.5 for shape in shapes]
+        latents = tuple((0.5 + NOISE * noise) * model.latent_range(setting) for noise in noises)
     return tuple(k.detach().clone().requires_grad_() for k in latents)
 
 
@@ -192,7 +177,7 @@ def _candidate(
     model: LatentModel,
     x: Tensor,
     setting: Setting,
-    latents: tuple[Tensor, ...],
+    latents: Latents,
     free: bool,
     objective: Objective,
 ) -> _Candidate:
@@ -207,19 +192,12 @@ def _relaxed_objective(
     model: LatentModel,
     x: Tensor,
     setting: Setting,
-    latents: tuple[Tensor, ...],
+    latents: Latents,
     rounding: Callable[[Tensor], Tensor],
     objective: Objective,
 ) -> Tensor:
     """What the search descends: differentiable, and only as precise as a gradient needs to be."""
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=_has_bfloat16(x.device)):
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=has_bfloat16(x.device)):
         latents_hat, bits = model.quantise(latents, setting, rounding)
         x_hat = model.synthesis(latents_hat, setting, tuple(x.shape[2:]))
     return objective(x_hat.float().clamp(0, 1), x, bits)
-
-
-def _has_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32, not merely possible."""
-    if device.type == "cpu":
-        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return device.type == "cuda" and torch.cuda.is_bf16_supported()

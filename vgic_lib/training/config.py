@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import yaml
 
 from vgic_lib.errors import ParameterError
+from vgic_lib.networks.hyperprior import Architecture
 
 T = TypeVar("T")
 
@@ -33,29 +34,40 @@ class TrainingConfig:
     checkpoint_every_s: float = 60.0  # seconds
     compile: bool = False  # torch.compile: worth its start-up time on an accelerator only
 
+    @property
+    def name(self) -> str:
+        """Of the network that is trained."""
+        return self.model
+
+    @property
+    def title(self) -> str:
+        """What is trained, in a few words."""
+        raise NotImplementedError
+
     def sampling(self, step: int) -> tuple[tuple[int, int], int]:
         """Height and width in pixels of the training crops of a step, and their number."""
         raise NotImplementedError
 
-    def checks(self) -> dict[str, bool]:
+    def checks(self) -> list[tuple[bool, str]]:
         """What must hold, each with the sentence that says so."""
-        return {
-            "batch, log_every and validate_every must be at least 1": min(
-                self.batch, self.log_every, self.validate_every
-            )
-            >= 1,
-            "steps and warmup_steps must not be negative": min(self.steps, self.warmup_steps) >= 0,
-            "learning_rate must be above 0": self.learning_rate > 0,
-            "beta1, beta2 and ema_decay must lie in 0..1, 1 excluded": all(
-                0 <= value < 1 for value in (self.beta1, self.beta2, self.ema_decay)
+        return [
+            (
+                min(self.batch, self.log_every, self.validate_every) >= 1,
+                "batch, log_every and validate_every must be at least 1",
             ),
-            "final_rate must lie in 0..1": 0 <= self.final_rate <= 1,
-            "clip_norm must not be negative": self.clip_norm >= 0,
-        }
+            (min(self.steps, self.warmup_steps) >= 0, "steps and warmup_steps must not be negative"),
+            (self.learning_rate > 0, "learning_rate must be above 0"),
+            (
+                all(0 <= value < 1 for value in (self.beta1, self.beta2, self.ema_decay)),
+                "beta1, beta2 and ema_decay must lie in 0..1, 1 excluded",
+            ),
+            (0 <= self.final_rate <= 1, "final_rate must lie in 0..1"),
+            (self.clip_norm >= 0, "clip_norm must not be negative"),
+        ]
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work. Raises ParameterError."""
-        for message, passed in self.checks().items():
+        for passed, message in self.checks():
             if not passed:
                 raise ParameterError(f"training: {message}")
 
@@ -81,6 +93,16 @@ class VaeGanConfig(TrainingConfig):
         return (self.crop_height, self.crop_width), self.batch
 
     @property
+    def name(self) -> str:
+        """Of the network that is trained: "vaegan-8" if it serves one channel count only."""
+        return self.model if self.nested else f"{self.model}-{self.num_channels[0]}"
+
+    @property
+    def title(self) -> str:
+        """What is trained."""
+        return f"2020 VAE-GAN, n = {', '.join(map(str, self.num_channels))}"
+
+    @property
     def nested(self) -> bool:
         """Whether one network serves several channel counts."""
         return len(self.num_channels) > 1
@@ -90,27 +112,37 @@ class VaeGanConfig(TrainingConfig):
         """First step with the discriminator."""
         return round(self.adversarial_from * self.steps)
 
-    def checks(self) -> dict[str, bool]:
+    def checks(self) -> list[tuple[bool, str]]:
         """What must hold, each with the sentence that says so."""
         adversarial = self.adversarial_step < self.steps
-        return super().checks() | {
-            "num_channels needs one or more counts of at least 1": bool(self.num_channels)
-            and min(self.num_channels) >= 1,
-            "bits must lie in 1..8": all(1 <= bits <= 8 for bits in self.bits),
-            "crop_height and crop_width must be 2 modulo 4 and at least 14": all(
-                side % 4 == 2 and side >= 14 for side in (self.crop_height, self.crop_width)
+        return [
+            *super().checks(),
+            (
+                bool(self.num_channels) and min(self.num_channels) >= 1,
+                "num_channels needs one or more counts of at least 1",
             ),
-            "the discriminator of 2020 needs crops of 218 x 178 (or set adversarial_from=1)": not adversarial
-            or (self.crop_height, self.crop_width) == (218, 178),
-            "the discriminator of 2020 needs one channel count (or set adversarial_from=1)": not adversarial
-            or not self.nested,
-            "initialisation klt serves up to 32 channels": self.initialisation != "klt"
-            or max(self.num_channels, default=0) <= 32,
-        }
+            (all(1 <= bits <= 8 for bits in self.bits), "bits must lie in 1..8"),
+            (
+                all(side % 4 == 2 and side >= 14 for side in (self.crop_height, self.crop_width)),
+                "crop_height and crop_width must be 2 modulo 4 and at least 14",
+            ),
+            (
+                not adversarial or (self.crop_height, self.crop_width) == (218, 178),
+                "the discriminator of 2020 needs crops of 218 x 178 (or set adversarial_from=1)",
+            ),
+            (
+                not adversarial or not self.nested,
+                "the discriminator of 2020 needs one channel count (or set adversarial_from=1)",
+            ),
+            (
+                self.initialisation != "klt" or max(self.num_channels, default=0) <= 32,
+                "initialisation klt serves up to 32 channels",
+            ),
+        ]
 
 
 @dataclass(frozen=True)
-class HyperpriorConfig(TrainingConfig):
+class HyperpriorConfig(TrainingConfig, Architecture):
     """One training run of the codec, for all rates at once. The defaults suit two CPU cores."""
 
     batch: int = 16
@@ -125,17 +157,6 @@ class HyperpriorConfig(TrainingConfig):
     clip_norm: float = 1.0
     validate_every: int = 500
     model: Literal["hyperprior"] = "hyperprior"
-    groups: tuple[int, ...] = (16, 32, 64, 144, 144)  # channels of y that are coded together; see Hyperprior
-    context_sides: tuple[int, ...] = (3, 3, 3, 3, 1)  # positions a side that each group sees of earlier ones
-    synthesis_latent: int = 256  # channels of y that the synthesis networks see directly
-    analysis_widths: tuple[int, ...] = (64, 96, 192)  # channels at 1/4, 1/8 and 1/16 of the size
-    analysis_blocks: tuple[int, ...] = (1, 1, 1)  # residual blocks there
-    synthesis_widths: tuple[int, ...] = (48, 96, 160)
-    synthesis_blocks: tuple[int, ...] = (1, 2, 2)
-    hyper_latent: int = 64  # channels of z
-    features: int = 128  # channels from z for the context model
-    context: int = 64  # channels from what is decoded already
-    hidden: int = 160  # width of the network that joins them
     lambda_low: float = 8e-4  # of lambda * 255**2 * MSE + bits per pixel, at the lowest quality
     lambda_high: float = 0.15  # at the highest; geometric between
     crop_side: int = 128  # pixels, a multiple of 16; with 64, z covers the whole crop
@@ -149,6 +170,16 @@ class HyperpriorConfig(TrainingConfig):
     bf16: Literal["auto", "on", "off"] = "auto"  # bfloat16 convolutions; auto: where the hardware has them
     validation_pictures: int = 24  # the first so many; their centres of at most 256 x 256 pixels
 
+    @property
+    def architecture(self) -> Architecture:
+        """Sizes of the networks alone."""
+        return Architecture(**{field.name: getattr(self, field.name) for field in fields(Architecture)})
+
+    @property
+    def title(self) -> str:
+        """What is trained."""
+        return "hyperprior codec for all rates"
+
     def sampling(self, step: int) -> tuple[tuple[int, int], int]:
         """Height and width in pixels of the training crops of a step, and their number."""
         if step < round(self.late_from * self.steps):
@@ -156,32 +187,39 @@ class HyperpriorConfig(TrainingConfig):
         batch = round(self.batch * self.crop_side**2 / self.late_crop_side**2)
         return (self.late_crop_side, self.late_crop_side), max(1, batch)
 
-    def checks(self) -> dict[str, bool]:
+    def checks(self) -> list[tuple[bool, str]]:
         """What must hold, each with the sentence that says so."""
         layouts = (self.analysis_widths, self.analysis_blocks, self.synthesis_widths, self.synthesis_blocks)
         counts = (self.synthesis_latent, self.hyper_latent, self.features, self.context, self.hidden)
         rates = (self.linear_rate, self.table_rate, self.entropy_rate)
-        return super().checks() | {
-            "groups needs one or more counts of at least 1, 768 in all": bool(self.groups)
-            and min(self.groups) >= 1
-            and sum(self.groups) <= 768,
-            "context_sides needs one odd number for each of groups": len(self.context_sides)
-            == len(self.groups)
-            and all(side >= 1 and side % 2 for side in self.context_sides),
-            "widths and blocks need three numbers each": all(len(layout) == 3 for layout in layouts),
-            "widths must be at least 1": min((1, *self.analysis_widths, *self.synthesis_widths)) >= 1,
-            "blocks must not be negative": min((0, *self.analysis_blocks, *self.synthesis_blocks)) >= 0,
-            "synthesis_latent, hyper_latent, features, context and hidden must be at least 1": min(counts)
-            >= 1,
-            "initial_crops must be at least 1": self.initial_crops >= 1,
-            "lambda_low must be above 0 and below lambda_high": 0 < self.lambda_low < self.lambda_high,
-            "crop_side and late_crop_side must be multiples of 16, at least 16": all(
-                side >= 16 and side % 16 == 0 for side in (self.crop_side, self.late_crop_side)
+        return [
+            *super().checks(),
+            (
+                bool(self.groups) and min(self.groups) >= 1 and sum(self.groups) <= 768,
+                "groups needs one or more counts of at least 1, 768 in all",
             ),
-            "late_from must lie in 0..1": 0 <= self.late_from <= 1,
-            "linear_rate, table_rate and entropy_rate must not be negative": min(rates) >= 0,
-            "validation_pictures must not be negative": self.validation_pictures >= 0,
-        }
+            (
+                len(self.context_sides) == len(self.groups)
+                and all(side >= 1 and side % 2 for side in self.context_sides),
+                "context_sides needs one odd number for each of groups",
+            ),
+            (all(len(layout) == 3 for layout in layouts), "widths and blocks need three numbers each"),
+            (min((1, *self.analysis_widths, *self.synthesis_widths)) >= 1, "widths must be at least 1"),
+            (min((0, *self.analysis_blocks, *self.synthesis_blocks)) >= 0, "blocks must not be negative"),
+            (
+                min(counts) >= 1,
+                "synthesis_latent, hyper_latent, features, context and hidden must be at least 1",
+            ),
+            (self.initial_crops >= 1, "initial_crops must be at least 1"),
+            (0 < self.lambda_low < self.lambda_high, "lambda_low must be above 0 and below lambda_high"),
+            (
+                all(side >= 16 and side % 16 == 0 for side in (self.crop_side, self.late_crop_side)),
+                "crop_side and late_crop_side must be multiples of 16, at least 16",
+            ),
+            (0 <= self.late_from <= 1, "late_from must lie in 0..1"),
+            (min(rates) >= 0, "linear_rate, table_rate and entropy_rate must not be negative"),
+            (self.validation_pictures >= 0, "validation_pictures must not be negative"),
+        ]
 
 
 CONFIGS = {"vaegan": VaeGanConfig, "hyperprior": HyperpriorConfig}

@@ -2,11 +2,13 @@
 """The codec in training: one network for all rates, a random quality for each crop."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vgic_lib.environment import has_bfloat16
 from vgic_lib.errors import ModelError
 from vgic_lib.models.hyperprior import HyperpriorModel
 from vgic_lib.models.store import load_model
@@ -19,31 +21,20 @@ from vgic_lib.training.losses import objective, trade_off, update
 
 VALIDATION_SIDE = 256  # pixels at most
 VALIDATION_QUALITIES = (0.0, 2.0, 4.5, 7.0)
-ARCHITECTURE = (
-    "groups", "context_sides", "analysis_widths", "analysis_blocks", "synthesis_latent", "synthesis_widths",
-    "synthesis_blocks", "hyper_latent", "features", "context", "hidden",
-)  # fmt: skip
-
-
-def make_network(config: HyperpriorConfig) -> Hyperprior:
-    """The network of a configuration, random."""
-    return Hyperprior(**{name: getattr(config, name) for name in ARCHITECTURE})
 
 
 def uses_bf16(config: HyperpriorConfig, device: torch.device) -> bool:
     """Whether convolutions run in bfloat16: as configured, or where the hardware multiplies such numbers."""
-    if config.bf16 == "auto":
-        return device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return config.bf16 == "on"
+    return has_bfloat16(device) if config.bf16 == "auto" else config.bf16 == "on"
 
 
-def _trained(config: HyperpriorConfig, architecture: dict[str, object]) -> Hyperprior:
-    """The network that `start_from` names. Raises ModelError if it is not of that architecture."""
+def _trained(config: HyperpriorConfig) -> Hyperprior:
+    """The network that `start_from` names. Raises ModelError if it is not of the architecture configured."""
     model = load_model(config.start_from)
-    if not isinstance(model, HyperpriorModel):
+    if model.kind != HyperpriorModel.kind:
         raise ModelError(f"start_from: {config.start_from!r} is no hyperprior; give weights of one")
-    theirs = model.network.architecture
-    different = ", ".join(f"{k}={theirs[k]}" for k in theirs if theirs[k] != architecture[k])
+    ours, theirs = asdict(config.architecture), asdict(model.network.architecture)
+    different = ", ".join(f"{k}={theirs[k]}" for k in theirs if theirs[k] != ours[k])
     if different:
         raise ModelError(f"start_from: {config.start_from!r} has other sizes; set {different}")
     return model.network
@@ -60,9 +51,9 @@ class HyperpriorTask:
         """
         self.config, self.device = config, device
         self.dtype = torch.bfloat16 if uses_bf16(config, device) else torch.float32
-        network = make_network(config)
+        network = Hyperprior(config.architecture)
         if config.start_from:
-            network.load_state_dict(_trained(config, network.architecture).state_dict())
+            network.load_state_dict(_trained(config).state_dict())
         else:
             self._initialise(network, sampler)
         self.network = _arranged(network, device)
@@ -136,12 +127,17 @@ class HyperpriorTask:
 
     def averaged(self, values: Sequence[Tensor]) -> tuple[Hyperprior]:
         """The network on the CPU with `values` as its weights."""
-        copy = make_network(self.config)
+        copy = Hyperprior(self.config.architecture)
         copy.load_state_dict(self.network.state_dict())
         with torch.no_grad():
             for parameter, value in zip(copy.parameters(), values, strict=True):
                 parameter.copy_(value)
         return (copy.eval(),)
+
+    @staticmethod
+    def make_model(networks: tuple[Hyperprior], config: HyperpriorConfig) -> HyperpriorModel:
+        """The model of what `averaged` returns."""
+        return HyperpriorModel(*networks, (config.lambda_low, config.lambda_high))
 
     def validate(self, networks: tuple[Hyperprior], images: Sequence[np.ndarray]) -> dict[str, float]:
         """See `validate`."""

@@ -20,11 +20,13 @@ from torch import Tensor, nn
 
 from vgic_lib.errors import ModelError
 from vgic_lib.files import atomic_path
+from vgic_lib.models.base import LatentModel
+from vgic_lib.models.complexity import flops
 from vgic_lib.progress import progress
 from vgic_lib.training.config import TrainingConfig
 from vgic_lib.training.crops import CropSampler
 from vgic_lib.training.hyperprior import HyperpriorTask
-from vgic_lib.training.throughput import flops, matmul_rate
+from vgic_lib.training.throughput import matmul_rate
 from vgic_lib.training.vaegan import VaeGanTask
 
 CHECKPOINT = "checkpoint.pt"
@@ -52,11 +54,15 @@ class Task(Protocol):
     def averaged(self, values: Sequence[Tensor]) -> tuple[nn.Module, ...]:
         """Copies on the CPU of the networks that are saved, with `values` as their weights."""
 
+    @staticmethod
+    def make_model(networks: tuple[nn.Module, ...], config: TrainingConfig) -> LatentModel:
+        """The model of what `averaged` returns."""
+
     def validate(self, networks: tuple[nn.Module, ...], images: Sequence[np.ndarray]) -> dict[str, float]:
         """Columns of metrics.csv, all called validation_..., for what `averaged` returns."""
 
 
-TASKS: dict[str, Callable[..., Task]] = {"vaegan": VaeGanTask, "hyperprior": HyperpriorTask}
+TASKS: dict[str, type[Task]] = {"vaegan": VaeGanTask, "hyperprior": HyperpriorTask}
 
 
 class Trained(NamedTuple):

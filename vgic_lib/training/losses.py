@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vgic_lib.networks.quality import ANCHORS
+from vgic_lib.networks.quality import ANCHORS, geometric
 from vgic_lib.training.config import HyperpriorConfig
 
 PEAK = 255.0**2
@@ -42,7 +42,7 @@ def update(optimizer: torch.optim.Optimizer, loss: Tensor, clip_norm: float) -> 
 
 def trade_off(config: HyperpriorConfig, quality: Tensor) -> Tensor:
     """Lambda of lambda * 255**2 * MSE + bits per pixel, for quality (B,) in [0, ANCHORS - 1]."""
-    return config.lambda_low * (config.lambda_high / config.lambda_low) ** (quality / (ANCHORS - 1))
+    return geometric(config.lambda_low, config.lambda_high, quality / (ANCHORS - 1))
 
 
 def objective(config: HyperpriorConfig, quality: Tensor, mse: Tensor, bpp: Tensor) -> Tensor:

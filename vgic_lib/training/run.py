@@ -16,21 +16,15 @@ from vgic_lib.datasets.photographs import Photograph, load
 from vgic_lib.errors import DataError
 from vgic_lib.files import atomic_path, write_text
 from vgic_lib.images import to_image, to_tensor
+from vgic_lib.models.base import LatentModel, Setting
 from vgic_lib.models.store import as_stored, save_model
 from vgic_lib.training import curves
-from vgic_lib.training.config import TrainingConfig, VaeGanConfig
-from vgic_lib.training.export import CodecModel, describe, fit_priors, make_model, shown_settings
+from vgic_lib.training.config import TrainingConfig
+from vgic_lib.training.export import describe, fit_pictures, make_model
 from vgic_lib.training.loop import Trained, Trainer, train
 
 SAMPLES = 3  # validation photographs shown in samples.png
 SAMPLE_SIZE = 218, 178  # pixels, height and width
-
-
-def run_name(config: TrainingConfig) -> str:
-    """Name of the network of a run: its model, "vaegan-8" if it serves one channel count only."""
-    if not isinstance(config, VaeGanConfig) or config.nested:
-        return config.model
-    return f"{config.model}-{config.num_channels[0]}"
 
 
 def train_model(
@@ -50,7 +44,7 @@ def train_model(
         config: of the run.
         run: name of the run.
         photographs: those of the splits "train" and "validation" are used.
-        name: of the network; `run_name(config)` if empty.
+        name: of the network; that of the configuration if empty.
         overwrite: start again even if there is a checkpoint.
 
     Returns:
@@ -59,7 +53,7 @@ def train_model(
     Raises:
         DataError, ModelError, ParameterError, StorageError: see `vgic_lib.training.Trainer`.
     """
-    name = name or run_name(config)
+    name = name or config.name
     folder = paths.training_dir(run) / name
     if overwrite:
         (folder / "checkpoint.pt").unlink(missing_ok=True)
@@ -84,7 +78,7 @@ def write_report(trainer: Trainer, folder: Path, validation: Sequence[np.ndarray
     lines = []
     for pixels in validation[:SAMPLES]:
         x = to_tensor(Image.fromarray(pixels[:height, :width]))
-        shown = [x] + [_reconstruct(model, x, setting) for setting in shown_settings(model)]
+        shown = [x] + [_reconstruct(model, x, setting) for setting in model.shown_settings()]
         missing = (0, (width - x.shape[3]) * len(shown), 0, height - x.shape[2])
         lines.append(torch.nn.functional.pad(torch.cat(shown, 3), missing))
     with atomic_path(folder / "samples.png") as temporary:
@@ -92,7 +86,7 @@ def write_report(trainer: Trainer, folder: Path, validation: Sequence[np.ndarray
 
 
 @torch.no_grad()
-def _reconstruct(model: CodecModel, x: torch.Tensor, setting: tuple) -> torch.Tensor:
+def _reconstruct(model: LatentModel, x: torch.Tensor, setting: Setting) -> torch.Tensor:
     latents = model.rounded(model.analysis(x, setting), setting, torch.round)
     return model.synthesis(latents, setting, tuple(x.shape[2:]))
 
@@ -100,5 +94,5 @@ def _reconstruct(model: CodecModel, x: torch.Tensor, setting: tuple) -> torch.Te
 def export(trained: Trained, config: TrainingConfig, images: Sequence[np.ndarray], path: Path) -> bytes:
     """Fit what is left to fit to training photographs and write the weights; return the model id."""
     model = make_model([as_stored(network) for network in trained.networks], config)  # as it will be read
-    fit_priors(model, images)
+    model.fit(fit_pictures(images))
     return save_model(model, path, describe(config, trained.metrics))

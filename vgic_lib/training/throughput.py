@@ -2,11 +2,9 @@
 """How much of a device's arithmetic a training run uses."""
 
 import time
-from collections.abc import Callable
 from functools import cache
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 _SIDE = {"cpu": 1024, "cuda": 8192}  # of the matrices that are multiplied
 _MEASURE_S = 0.3
@@ -26,11 +24,3 @@ def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
         product[0, 0].item()  # waits for the device
         count += 4
     return count * 2 * side**3 / (time.perf_counter() - started)
-
-
-@torch.no_grad()
-def flops(function: Callable[[], object]) -> int:
-    """Floating-point operations of a call: convolutions and matrix products, by torch's counter."""
-    with FlopCounterMode(display=False) as counter:
-        function()
-    return counter.get_total_flops()

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vgic_lib.models.vaegan import VaeGan
 from vgic_lib.networks.discriminator import Discriminator
 from vgic_lib.networks.klt import fit_klt, initialise_klt
 from vgic_lib.networks.vaegan import STRIDE, Encoder, Generator, initialise_as_published
@@ -94,6 +95,13 @@ class VaeGanTask:
             for parameter, value in zip([p for n in copies for p in n.parameters()], values, strict=True):
                 parameter.copy_(value)
         return copies
+
+    @staticmethod
+    def make_model(networks: tuple[Encoder, Generator], config: VaeGanConfig) -> VaeGan:
+        """The model of what `averaged` returns."""
+        model = VaeGan(config.num_channels)
+        model.encoder, model.generator = networks
+        return model
 
     def validate(self, networks: tuple[Encoder, Generator], images: Sequence[np.ndarray]) -> dict[str, float]:
         """See `validate`."""

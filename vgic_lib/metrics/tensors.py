@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: MIT
+"""Pictures as the differentiable metrics take them."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def as_tensor(pixels: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Picture, uint8 (H, W, 3), to (1, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None].to(dtype) / 255
