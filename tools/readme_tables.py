@@ -33,7 +33,7 @@ PAGES = (
 )
 PACKAGES = (  # from the roof to the floor, as tests/test_rooms.py keeps them
     "desk", "workbook", "reporting", "evaluation", "training", "codec", "datasets", "search", "models",
-    "bitstream", "metrics", "networks",
+    "bitstream", "metrics", "networks", "formats",
 )  # fmt: skip
 MARKED = re.compile(
     r"(?P<start><!-- (?P<table>[\w/-]+/tables/\w+|summary|packages) -->\n).*?(?P<end><!-- end -->)", re.DOTALL

@@ -42,11 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="PIL")  # its remarks on odd metadata
             warnings.simplefilter("always", PictureWarning)
-            warnings.showwarning = _show_warning
+            warnings.showwarning = terminal.show_warning
             options.command(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        status = _complain(options.again, 130)
+        status = terminal.complain(options.again, 130)
         if arguments is None and options.command in (_compress, _decompress):
             terminal.leave(status)
         return status
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "debug" in options:
             raise
         terminal.drop_output()
-        return _complain(_one_line(error), 1)
+        return terminal.complain(terminal.one_line(error), 1)
     return 0
 
 
@@ -87,9 +87,13 @@ def build_parser() -> argparse.ArgumentParser:
     compress.add_argument(
         "--search-steps", type=int, default=0, metavar="N", help="steps of latent search (default: 0)"
     )
+    compress.add_argument("--keep-metadata", action="store_true", help="keep EXIF and XMP in the file")
     decompress = add("decompress", _decompress, "turn a .vgic file, or a folder of them, into pictures")
     decompress.epilog = f"In a folder, a.png.vgic becomes a.png.png, and a.vgic a.png. {_REPEATED}"
     _add_paths(decompress)
+    decompress.add_argument(
+        "--max-pixels", type=int, default=2**26, metavar="N", help="refuse larger ones (default: 67 million)"
+    )
     info = add("info", _info, "show what is in a .vgic file, or what a model is")
     subject = info.add_mutually_exclusive_group(required=True)
     subject.add_argument("input", metavar="FILE", nargs="?", help=".vgic file; - for standard input")
@@ -141,21 +145,22 @@ def _compress(options: argparse.Namespace) -> None:
     options.again = f"{_SKIPPED}, the one at work starts again" + " with its search" * bool(
         options.search_steps
     )
-    with terminal.prompt_interrupt(lambda: _complain(options.again, 130)):
+    with terminal.prompt_interrupt(lambda: terminal.complain(options.again, 130)):
         from vgic_lib.codec import conversion
         from vgic_lib.models import store
 
         model = store.load_model(options.model or store.DEFAULT_MODEL)
         targets = options.target_bytes, options.target_psnr
-        _convert(options, conversion.compression(model, options.quality, options.search_steps, *targets))
+        rate = options.quality, options.search_steps, *targets
+        _convert(options, conversion.compression(model, *rate, options.keep_metadata))
 
 
 def _decompress(options: argparse.Namespace) -> None:
     options.again = _SKIPPED
-    with terminal.prompt_interrupt(lambda: _complain(options.again, 130)):
+    with terminal.prompt_interrupt(lambda: terminal.complain(options.again, 130)):
         from vgic_lib.codec import conversion
 
-        _convert(options, conversion.decompression())
+        _convert(options, conversion.decompression(options.max_pixels))
 
 
 def _convert(options: argparse.Namespace, chosen: "Conversion") -> None:
@@ -167,7 +172,7 @@ def _convert(options: argparse.Namespace, chosen: "Conversion") -> None:
         f"{options.input} -> {summary.target}: {summary.text}", file=sys.stderr if data_alone else sys.stdout
     )
     for error in summary.errors:
-        _complain(error, 1)
+        terminal.complain(error, 1)
     if summary.errors:
         raise VgicError(f"{len(summary.errors)} of {summary.count} files failed; they are listed above")
 
@@ -271,25 +276,3 @@ def _run(options: argparse.Namespace) -> None:
     from vgic_lib.workbook import pipeline
 
     pipeline.run(options.profile, dict(options.parameter), options.run, options.only)
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if isinstance(error, VgicError):
-        return text
-    if isinstance(error, OSError):
-        where = error.filename or "the output"
-        return f"cannot use {where}: {error.strerror}; check its name, permissions and the free space"
-    if isinstance(error, MemoryError) or "failed to map segment" in text:  # the latter: of a library
-        return "not enough memory; try a smaller picture"
-    where = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-    return f"unexpected {type(error).__name__}: {text}{where}; add --debug to see where it came from"
-
-
-def _show_warning(message: Warning | str, *_: object) -> None:
-    print(f"vgic: warning: {' '.join(str(message).split())}", file=sys.stderr)
-
-
-def _complain(message: str, status: int) -> int:
-    print(f"vgic: error: {message}", file=sys.stderr)
-    return status

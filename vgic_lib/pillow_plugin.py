@@ -5,8 +5,8 @@
     picture = Image.open("photo.vgic")
     picture.save("small.vgic", quality=60)
 
-Options of `save` are those of `codec.compress`: quality, search_steps, model, target_bytes, target_psnr. As
-Pillow's own formats do, it ignores other options.
+Options of `save` are those of `codec.compress`: quality, search_steps, model, target_bytes, target_psnr,
+exif, xmp. As Pillow's own formats do, it ignores other options.
 
 The import is needed: Pillow (up to version 13, checked in its source) loads the plug-ins on its own list,
 `PIL._plugins`, and no others; it looks for neither entry points nor file names. The import is cheap, too:
@@ -40,6 +40,8 @@ OPTIONS = {  # name -> what it may be, in types and in words
     "model": ((str,), "the name of a model"),
     "target_bytes": ((Integral, type(None)), "a whole number"),
     "target_psnr": ((Real, type(None)), "a number"),
+    "exif": ((bytes,), "bytes"),
+    "xmp": ((bytes,), "bytes"),
 }
 
 
@@ -57,6 +59,16 @@ class VgicImageFile(ImageFile.ImageFile):
         self._size = header.width, header.height
         self._mode = ("L" if Layout.GRAY in header.layout else "RGB") + "A" * (Layout.ALPHA in header.layout)
         self.tile = [ImageFile._Tile(FORMAT, (0, 0, *self._size))]
+        if Layout.METADATA in header.layout:
+            self.info |= self._metadata(header.layout)
+
+    def _metadata(self, layout: Layout) -> dict[str, bytes]:
+        self.fp.seek(0)
+        try:
+            sections = container.unpack(self.fp.read())[1]
+            return container.unpack_metadata(sections[-2 if Layout.ALPHA in layout else -1])
+        except (BitstreamError, IndexError) as error:
+            raise SyntaxError(f"its metadata cannot be read: {error}") from error
 
     def load_read(self, size: int) -> bytes:
         """Read from the file; that this exists makes `ImageFile.Parser` wait for the whole file."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Standard output and Ctrl-C, as a command needs them."""
+"""Standard streams, Ctrl-C, errors and warnings, as a command needs them."""
 
 import os
 import signal
@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from vgic_lib import files
+from vgic_lib.errors import VgicError
 
 GRACE_S = 0.5  # after Ctrl-C, for an orderly end
 
@@ -69,3 +70,28 @@ def prompt_interrupt(say: Callable[[], int]) -> Iterator[None]:
         signal.set_wakeup_fd(earlier)
         over.set()
         os.close(writer)
+
+
+def one_line(error: Exception) -> str:
+    """What an error tells a user."""
+    text = " ".join(str(error).split())
+    if isinstance(error, VgicError):
+        return text
+    if isinstance(error, OSError):
+        where = error.filename or "the output"
+        return f"cannot use {where}: {error.strerror}; check its name, permissions and the free space"
+    if isinstance(error, MemoryError) or "failed to map segment" in text:  # the latter: of a library
+        return "not enough memory; try a smaller picture"
+    where = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    return f"unexpected {type(error).__name__}: {text}{where}; add --debug to see where it came from"
+
+
+def show_warning(message: Warning | str, *_: object) -> None:
+    """Print a warning; in the shape of `warnings.showwarning`."""
+    print(f"vgic: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def complain(message: str, status: int) -> int:
+    """Print an error; returns the exit status."""
+    print(f"vgic: error: {message}", file=sys.stderr)
+    return status

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vgic_lib.bitstream import container
 from vgic_lib.bitstream.container import MAX_PIXELS, Header, Layout, pack, pack_alpha, unpack, unpack_alpha
 from vgic_lib.errors import BitstreamError
 
@@ -77,9 +78,9 @@ def test_garbage_behind_a_right_checksum(body: bytes) -> None:
     [
         (b"", "not a .vgic file"),
         (b"\x89PNG\r\n\x1a\n", "not a .vgic file"),
-        (b"VGIC\x02", "version 2; update vgic"),
+        (b"VGIC\x03", "version 3; update vgic"),
         (b"VGIC\x00" + bytes(20), "version"),
-        (b"VGIC\x01\x04", "layout"),
+        (b"VGIC\x01\x08", "layout"),
         (b"VGIC\x01\x00\x00", "model_id is cut short"),
         (b"VGIC\x01\x00abcdee\x00\x01", "width is 0"),
         (b"VGIC\x01\x00abcdee\xff\xff\xff", "width is too large"),
@@ -95,7 +96,7 @@ def test_the_message_says_what_is_wrong(body: bytes, message: str) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [replace(HEADER, width=0), replace(HEADER, width=65535, height=65535), replace(HEADER, version=2)],
+    [replace(HEADER, width=0), replace(HEADER, width=65535, height=65535), replace(HEADER, setting=2**16)],
 )
 def test_headers_out_of_range_are_not_written(header: Header) -> None:
     with pytest.raises(ValueError):
@@ -134,3 +135,35 @@ def test_alpha_garbage(data: bytes) -> None:
         assert unpack_alpha(data, 3, 4).shape == (4, 3)
     except BitstreamError:
         pass
+
+
+def test_metadata_come_back_and_need_version_2():
+    section = container.pack_metadata(b"II*\0 and more", b"<x:xmpmeta/>" * 9)
+    assert container.unpack_metadata(section) == {
+        "exif": b"Exif\0\0II*\0 and more",
+        "xmp": b"<x:xmpmeta/>" * 9,
+    }
+    assert container.unpack_metadata(container.pack_metadata(b"", b"x")) == {"xmp": b"x"}
+    header = replace(HEADER, layout=HEADER.layout | container.Layout.METADATA)
+    data = container.pack(header, [b"latents", section, b"alpha"])
+    found, sections = container.unpack(data)
+    assert (found.version, found.layout, sections[1]) == (2, header.layout, section)
+    assert container.unpack(container.pack(HEADER, [b"latents"]))[0].version == 1
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_version_has_the_layouts_that_it_knows(version):
+    body = bytearray(container.pack(HEADER, [b"latents"])[:-4])
+    body[4], body[5] = version, {1: 4, 2: 0}[version]
+    with pytest.raises(BitstreamError, match="which version . does not have"):
+        container.unpack(bytes(body) + zlib.crc32(body).to_bytes(4))
+
+
+@pytest.mark.parametrize(
+    "section",
+    [b"", b"no zlib", container.pack_metadata(b"abc", b"")[:-1], zlib.compress(b"\x7fshort"),
+     container.pack_metadata(b"a", b"") + b"more", zlib.compress(bytes(2**24 + 9))],
+)  # fmt: skip
+def test_damaged_metadata_are_refused(section):
+    with pytest.raises(BitstreamError, match="metadata|EXIF"):
+        container.unpack_metadata(section)

@@ -252,3 +252,25 @@ def test_a_picture_too_large_for_the_memory_is_refused_before_it_is_decoded(
     monkeypatch.setattr(codec, "decompress", None)
     with pytest.raises(ImageError, match="a.vgic: 14 x 9 pixels need"):
         decompress(tmp_path / "a.vgic", tmp_path / "b.png")
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".png", ".webp"])
+def test_metadata_are_kept_on_request_and_else_named(tmp_path, compress, ending):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Camera"
+    exif.get_ifd(0x8769)[0x9003] = "2026:01:02 03:04:05"
+    exif.get_ifd(0x8825)[2] = (1.0, 2.0, 3.0)
+    Image.new("RGB", (14, 9)).save(tmp_path / "a.jpg", exif=exif, xmp=b"<x:xmpmeta>mine</x:xmpmeta>")
+    assert "without its date and place" in compress(tmp_path / "a.jpg", tmp_path / "plain.vgic").text
+    said = compress(tmp_path / "a.jpg", tmp_path / "kept.vgic", keep_metadata=True).text
+    assert "date" not in said
+    decompress(tmp_path / "kept.vgic", tmp_path / f"back{ending}")
+    with Image.open(tmp_path / f"back{ending}") as back:
+        assert back.size == (9, 14)
+        found = back.getexif()
+        assert found[0x010F] == "Camera" and found.get(0x0112, 1) == 1
+        assert found.get_ifd(0x8769)[0x9003] == "2026:01:02 03:04:05"
+        assert b"mine" in back.info["xmp"] if ending != ".png" else "mine" in str(back.info)
+    decompress(tmp_path / "plain.vgic", tmp_path / f"plain{ending}")
+    with Image.open(tmp_path / f"plain{ending}") as plain:
+        assert 0x010F not in plain.getexif()

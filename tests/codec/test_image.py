@@ -300,3 +300,17 @@ def test_pictures_beyond_the_limit_are_refused_before_any_work(model, monkeypatc
     monkeypatch.setattr(type(model), "decode", lambda *_: pytest.fail("decoded"))
     with pytest.raises(ImageError, match=r"20 x 10 pixels, more than 199; raise the limit"):
         codec.decompress(data, max_pixels=199)
+
+
+@only_fake
+@pytest.mark.parametrize("mode", MODES)
+def test_metadata_are_kept_where_they_are_given(model, mode: str) -> None:
+    image = picture(mode, (14, 9))
+    data = codec.compress(image, exif=b"II*\0", xmp=b"<x/>")
+    assert codec.decompress(data).info == {"exif": b"Exif\0\0II*\0", "xmp": b"<x/>"}
+    plain = codec.compress(image)
+    assert codec.decompress(plain).info == {}
+    assert codec.decompress(data).tobytes() == codec.decompress(plain).tobytes()
+    told = codec.info(data)
+    assert told.mode == mode and told.metadata_bytes > 0 and codec.info(plain).metadata_bytes == 0
+    assert told.latent_bytes == codec.info(plain).latent_bytes

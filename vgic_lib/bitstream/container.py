@@ -9,7 +9,7 @@ byte. The header fields are declared once, in `_FIELDS`; writing, reading and ra
 
 import lzma
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
 from typing import NamedTuple
 
@@ -18,11 +18,13 @@ import numpy as np
 from vgic_lib.errors import BitstreamError
 
 MAGIC = b"VGIC"
-VERSION = 1
+VERSION = 2  # the newest; a file has the lowest that can say what is in it
 MAX_PIXELS = 2**26  # width times height
 MAX_SIDE = 65535  # pixels
 MAX_SECTIONS = 255
+LARGEST_METADATA = 2**24  # bytes, unpacked
 _CRC_BYTES = 4
+_EXIF_START = b"Exif\0\0"  # as Pillow has it
 _VARINT = 0  # width of a field that takes as many bytes as its value needs
 _ALPHA_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6}]
 
@@ -32,6 +34,7 @@ class Layout(IntFlag):
 
     GRAY = 1
     ALPHA = 2  # losslessly coded, in the last section
+    METADATA = 4  # EXIF and XMP, in the last section but alpha's; since version 2
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Header:
     width: int  # pixels
     height: int  # pixels
     layout: Layout = Layout(0)
-    version: int = VERSION
+    version: int = 1
 
 
 class _Field(NamedTuple):
@@ -54,8 +57,8 @@ class _Field(NamedTuple):
 
 
 _FIELDS = (
-    _Field("version", 1, VERSION, VERSION),
-    _Field("layout", 1, 0, Layout.GRAY | Layout.ALPHA),
+    _Field("version", 1, 1, VERSION),
+    _Field("layout", 1, 0, Layout.GRAY | Layout.ALPHA | Layout.METADATA),
     _Field("model_id", 4, 0, 2**32 - 1),
     _Field("setting", 2, 0, 2**16 - 1),
     _Field("width", _VARINT, 1, MAX_SIDE),
@@ -70,6 +73,7 @@ def pack(header: Header, sections: list[bytes]) -> bytes:
     if not 1 <= len(sections) <= MAX_SECTIONS or header.width * header.height > MAX_PIXELS:
         raise ValueError(f"{len(sections)} sections for {header.width} x {header.height} pixels")
     parts = [MAGIC]
+    header = replace(header, version=_version(header.layout))
     for field in _FIELDS:
         value = int(getattr(header, field.name))
         if not field.low <= value <= field.high:
@@ -127,6 +131,31 @@ def unpack_alpha(data: bytes, width: int, height: int) -> np.ndarray:
     return np.frombuffer(plane, np.uint8).reshape(height, width)
 
 
+def pack_metadata(exif: bytes, xmp: bytes) -> bytes:
+    """Code of metadata; EXIF may start as in JPEG, which it does again when it is unpacked."""
+    exif = exif.removeprefix(_EXIF_START)
+    return zlib.compress(_varint(len(exif)) + exif + xmp, 9)
+
+
+def unpack_metadata(data: bytes) -> dict[str, bytes]:
+    """What there is of "exif" and "xmp".
+
+    Raises:
+        BitstreamError: `data` is no such section, or holds more than LARGEST_METADATA bytes.
+    """
+    decoder = zlib.decompressobj()
+    try:
+        plain = decoder.decompress(data, LARGEST_METADATA)
+    except zlib.error as error:
+        raise _damaged("its metadata cannot be read") from error
+    if not decoder.eof or decoder.unused_data:
+        raise _damaged("its metadata are cut short or too large")
+    reader = _Reader(plain)
+    exif = reader.take("EXIF", reader.integer("length of EXIF", _VARINT, 0, reader.left))
+    found = {"exif": exif and _EXIF_START + exif, "xmp": reader.take("XMP", reader.left)}
+    return {name: value for name, value in found.items() if value}
+
+
 class _Reader:
     """Takes values from the front of the body of a file."""
 
@@ -173,9 +202,16 @@ def _check_start(data: bytes) -> None:
 def _read_header(reader: _Reader) -> Header:
     values = {field.name: reader.integer(*field) for field in _FIELDS}
     header = Header(**{**values, "layout": Layout(values["layout"])})
+    if header.version != _version(header.layout):
+        raise _damaged(f"its layout is {header.layout}, which version {header.version} does not have")
     if header.width * header.height > MAX_PIXELS:
         raise _damaged(f"{header.width} x {header.height} pixels are more than {MAX_PIXELS}")
     return header
+
+
+def _version(layout: Layout) -> int:
+    """Lowest version that has such a layout."""
+    return 2 if Layout.METADATA in layout else 1
 
 
 def _varint(value: int) -> bytes:

@@ -21,7 +21,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from vgic_lib import codec
 from vgic_lib.bitstream import container
@@ -29,7 +29,7 @@ from vgic_lib.codec.folders import files_below, new_names
 from vgic_lib.codec.memory import check_memory, is_out_of_memory
 from vgic_lib.errors import ImageError, ParameterError, StorageError, VgicError
 from vgic_lib.files import atomic_path, is_special, read_bytes
-from vgic_lib.images import endings, read_image
+from vgic_lib.images import endings, read_with_metadata
 from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel
 from vgic_lib.progress import counted, progress
@@ -81,6 +81,7 @@ def compression(
     search_steps: int = 0,
     target_bytes: int | None = None,
     target_psnr: float | None = None,
+    keep_metadata: bool = False,
 ) -> Conversion:
     """Pictures to .vgic files; what can go wrong is in `codec.compress`, `images.read_image` and `memory`.
 
@@ -95,26 +96,32 @@ def compression(
     steps = search_steps + 1 if target_bytes is target_psnr is None else None  # else: unknown before the end
 
     def convert(name: str, content: bytes, ending: str) -> Made:
-        image = read_image(name, content)
+        image, found = read_with_metadata(name, content)
         check_memory(*image.size, model, "search" if search_steps else "compress")
         with counted("latent search", steps) if search_steps else nullcontext() as report:
-            data = codec.compress(image, model=model, report=report, **options)
+            kept = found._asdict() if keep_metadata else {}
+            data = codec.compress(image, model=model, report=report, **kept, **options)
         pixels = image.width * image.height
         text = f"{len(data)} bytes, {8 * len(data) / pixels:.3f} bpp, {3 * pixels / len(data):.1f} : 1"
         best = container.read_header(data).setting == model.code(model.setting(100))
-        note = "at quality 100, which has fewer bytes than asked for"
-        return Made(data, text, note if target_bytes is not None and best else "")
+        notes = []
+        if target_bytes is not None and best:
+            notes.append("at quality 100, which has fewer bytes than asked for")
+        if found.facts and not keep_metadata:
+            notes.append(f"without its {' and '.join(found.facts)} (--keep-metadata)")
+        return Made(data, text, ", ".join(notes))
 
-    settings = f"{model.model_id.hex()} {options}"
+    settings = f"{model.model_id.hex()} {options}{' with metadata' if keep_metadata else ''}"
     kinds = endings() - {ENDING}
     return Conversion(convert, settings, kinds, (ENDING,), lambda name: name + ENDING, "compress")
 
 
-def decompression() -> Conversion:
+def decompression(max_pixels: int = container.MAX_PIXELS) -> Conversion:
     """Files of .vgic to pictures; what can go wrong is in `codec.decompress` and `memory`."""
 
     def convert(name: str, content: bytes, ending: str) -> Made:
         header = container.unpack(content)[0]
+        codec.check_pixels(header.width, header.height, max_pixels)
         model = store.find_model(header.model_id.to_bytes(4))
         check_memory(header.width, header.height, model, "decompress")
         image = codec.decompress(content, model)
@@ -267,6 +274,11 @@ def _named(source: str, label: str) -> Iterator[None]:
 def _picture_bytes(image: Image.Image, ending: str) -> bytes:
     """`image` in the format of an `ending`; PNG where that names none."""
     kind, options = _FORMATS.get(ending.lower(), _FORMATS[".png"])
+    if kind != "TIFF":  # there they are tags of the picture itself
+        options = options | {name: image.info[name] for name in ("exif", "xmp") if name in image.info}
+    if kind == "PNG" and "xmp" in options:
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode(errors="replace"))
     stream = io.BytesIO()
     try:
         image.save(stream, kind, **options)

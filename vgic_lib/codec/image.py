@@ -37,6 +37,7 @@ class Contents(NamedTuple):
     setting: Setting
     latents: Latents  # quantised
     alpha: bytes | None  # coded plane
+    metadata: bytes | None  # coded
 
     @property
     def size(self) -> tuple[int, int]:
@@ -65,6 +66,7 @@ class FileInfo:
     file_bytes: int
     latent_bytes: int  # entropy-coded latents
     alpha_bytes: int
+    metadata_bytes: int
     overhead_bytes: int  # header, lengths and checksum
     bpp: float  # bits of the file per pixel
     compression_ratio: float  # bytes of 24-bit RGB over bytes of the file
@@ -80,6 +82,8 @@ def compress(
     target_bytes: int | None = None,
     target_psnr: float | None = None,
     setting: Setting | None = None,
+    exif: bytes = b"",
+    xmp: bytes = b"",
     report: Callable[[object], object] | None = None,
     show: Callable[[torch.Tensor], object] | None = None,
 ) -> bytes:
@@ -93,6 +97,8 @@ def compress(
         target_bytes: largest size of the file, instead of `quality`.
         target_psnr: smallest PSNR over RGB values in dB, instead of `quality`.
         setting: operating point of the model, instead of `quality`.
+        exif: to be kept, as Pillow has it in `Image.info`; its orientation should be 1.
+        xmp: to be kept, likewise.
         report: called after each search step with its TracePoint; raising StopIteration ends the search.
         show: called with x_hat (1, 3, H, W) in [0, 1] whenever the search finds better latents.
 
@@ -107,7 +113,7 @@ def compress(
     image = normalise_image(image)
     if max(image.size) > container.MAX_SIDE:
         raise ImageError(f"a side of the picture exceeds {container.MAX_SIDE} pixels; make it smaller first")
-    attempt = _attempts(image, model, report, show)
+    attempt = _attempts(image, model, (exif, xmp), report, show)
     if target_bytes is None and target_psnr is None:
         setting = (
             model.setting(DEFAULT_QUALITY if quality is None else quality) if setting is None else setting
@@ -166,7 +172,8 @@ def decompress(
         max_pixels: larger pictures are refused before any work.
 
     Returns:
-        picture of mode "L", "LA", "RGB" or "RGBA", as it was compressed; alpha is exact.
+        picture of mode "L", "LA", "RGB" or "RGBA", as it was compressed; alpha is exact. Kept metadata are in
+        its `info`.
 
     Raises:
         BitstreamError: `data` is no .vgic file, truncated, altered or of a newer version.
@@ -174,15 +181,18 @@ def decompress(
         ModelError: the model that wrote it is not installed, or another one than `model`.
     """
     header = container.unpack(data)[0]
-    if header.width * header.height > max_pixels:
-        raise ImageError(
-            f"the picture has {header.width} x {header.height} pixels, more than {max_pixels}; "
-            "raise the limit if you trust the file"
-        )
+    check_pixels(header.width, header.height, max_pixels)
     model_id = header.model_id.to_bytes(4)
     if model is not None and model.model_id != model_id:
         raise ModelError(f"this file needs model {model_id.hex()}, not {model.name}; leave the model out")
     return _decode(data, model or store.find_model(model_id))
+
+
+def check_pixels(width: int, height: int, max_pixels: int) -> None:
+    """Refuse a picture that is larger than wished. Raises ImageError."""
+    if width * height > max_pixels:
+        size = f"{width} x {height} pixels, more than {max_pixels}"
+        raise ImageError(f"the picture has {size}; raise the limit if you trust the file")
 
 
 def info(data: bytes) -> FileInfo:
@@ -190,6 +200,7 @@ def info(data: bytes) -> FileInfo:
     header, sections = container.unpack(data)
     name, setting = _names(header)
     alpha_bytes = len(sections.pop()) if Layout.ALPHA in header.layout else 0
+    metadata_bytes = len(sections.pop()) if Layout.METADATA in header.layout else 0
     latent_bytes = sum(map(len, sections))
     pixels = header.width * header.height
     return FileInfo(
@@ -199,11 +210,12 @@ def info(data: bytes) -> FileInfo:
         setting=setting,
         width=header.width,
         height=header.height,
-        mode=_MODES[header.layout],
+        mode=_MODES[header.layout & ~Layout.METADATA],
         file_bytes=len(data),
         latent_bytes=latent_bytes,
         alpha_bytes=alpha_bytes,
-        overhead_bytes=len(data) - latent_bytes - alpha_bytes,
+        metadata_bytes=metadata_bytes,
+        overhead_bytes=len(data) - latent_bytes - alpha_bytes - metadata_bytes,
         bpp=8 * len(data) / pixels,
         compression_ratio=3 * pixels / len(data),
     )
@@ -220,20 +232,23 @@ def _names(header: Header) -> tuple[str, str]:
 
 
 def _attempts(
-    image: Image.Image, model: LatentModel, *watch: Callable | None
+    image: Image.Image, model: LatentModel, metadata: tuple[bytes, bytes], *watch: Callable | None
 ) -> Callable[[Setting, int], bytes]:
     """A function that makes the file of `image` for a setting and a number of search steps.
 
     Searches are watched by `report` and `show`.
     """
     x, layout = to_tensor(image), _LAYOUTS[image.mode]
-    alpha = [container.pack_alpha(np.asarray(image.getchannel("A")))] if Layout.ALPHA in layout else []
+    more = [container.pack_alpha(np.asarray(image.getchannel("A")))] if Layout.ALPHA in layout else []
+    if any(metadata):
+        layout |= Layout.METADATA
+        more.insert(0, container.pack_metadata(*metadata))
     model_id = int.from_bytes(model.model_id)
 
     def attempt(setting: Setting, search_steps: int) -> bytes:
         header = Header(model_id, model.code(setting), image.width, image.height, layout)
         latents = _latents(model, x, setting, search_steps, *watch)
-        return container.pack(header, [*model.encode(latents, setting), *alpha])
+        return container.pack(header, [*model.encode(latents, setting), *more])
 
     return attempt
 
@@ -258,8 +273,10 @@ def read(data: bytes, model: LatentModel) -> Contents:
     """Entropy-decode a file of `model`. Raises BitstreamError if it is none, or damaged."""
     header, sections = container.unpack(data)
     alpha = sections.pop() if Layout.ALPHA in header.layout else None
+    metadata = sections.pop() if Layout.METADATA in header.layout else None
     setting = model.from_code(header.setting)
-    return Contents(header, setting, model.decode(sections, setting, (header.height, header.width)), alpha)
+    latents = model.decode(sections, setting, (header.height, header.width))
+    return Contents(header, setting, latents, alpha, metadata)
 
 
 def _decode(data: bytes, model: LatentModel) -> Image.Image:
@@ -275,4 +292,6 @@ def _decode(data: bytes, model: LatentModel) -> Image.Image:
     if contents.alpha is not None:
         alpha = container.unpack_alpha(contents.alpha, header.width, header.height)
         image.putalpha(Image.fromarray(alpha))
+    if contents.metadata is not None:
+        image.info |= container.unpack_metadata(contents.metadata)
     return image
