@@ -4,6 +4,7 @@
 import csv
 import hashlib
 import io
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from vgic_lib import paths
 from vgic_lib.datasets.sources import SOURCES, Source
 from vgic_lib.errors import DataError, ParameterError, VgicError
 from vgic_lib.files import read_bytes, write_text
@@ -19,6 +21,7 @@ from vgic_lib.images import read_image, to_array
 from vgic_lib.progress import progress
 
 SPLITS = ("train", "validation", "test")
+NAME_BYTES = 128  # longest name of a photograph: files of it have more in their names
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Photograph:
     """One usable picture of a data set."""
 
     name: str  # unique in its data set, usable as a file name
-    path: str
+    path: str  # absolute; in a manifest relative to the project, if it lies there
     sha256: str  # of the file
     width: int
     height: int
@@ -117,11 +120,14 @@ def with_validation(photographs: Iterable[Photograph], folder: str) -> tuple[Pho
 
 
 def write_manifest(dataset: Dataset, path: str | Path) -> None:
-    """Write one CSV row per picture, the skipped ones with their reason. Raises StorageError."""
+    """Write one CSV row per picture, the skipped ones with their reason. Raises StorageError.
+
+    Paths inside the project are written relative to it, so that it can be moved with its data.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(photograph) for photograph in dataset.photographs)
+    writer.writerows(asdict(p) | {"path": _portable(p.path)} for p in dataset.photographs)
     writer.writerows({"name": name, "skipped": reason} for name, reason in dataset.skipped)
     write_text(path, text.getvalue())
 
@@ -194,9 +200,10 @@ def _examine(
         try:
             photograph = _photograph(path, dataset, source, minimum_side)
             if twin := found.get(photograph.content):
-                raise DataError(f"the same picture as {twin.path}")
+                raise DataError(f"the same picture as {Path(os.path.relpath(twin.path, root)).as_posix()}")
         except VgicError as error:
-            skipped.append(Skipped(path.relative_to(root).as_posix(), str(error)))
+            name = os.fsencode(path.relative_to(root)).decode(errors="replace")
+            skipped.append(Skipped(name, str(error)))
             continue
         if photograph.name in names:  # a/1.png and b/1.png
             photograph = replace(photograph, name=f"{photograph.name}-{photograph.content[:8]}")
@@ -206,6 +213,10 @@ def _examine(
 
 
 def _photograph(path: Path, dataset: str, source: Source, minimum_side: int) -> Photograph:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise DataError("its name is not UTF-8; rename it") from error
     image = read_image(path)
     if min(image.size) < minimum_side:
         raise DataError(
@@ -213,8 +224,8 @@ def _photograph(path: Path, dataset: str, source: Source, minimum_side: int) -> 
         )
     content = hashlib.sha256(f"{image.mode} {image.size}".encode() + image.tobytes()).hexdigest()
     return Photograph(
-        name=path.stem,
-        path=str(path.resolve()),
+        name=path.stem if len(path.stem.encode()) <= NAME_BYTES else f"{path.stem[:32]}-{content[:8]}",
+        path=os.path.abspath(path),
         sha256=_sha256(path),
         width=image.width,
         height=image.height,
@@ -230,8 +241,14 @@ def _sha256(path: str | Path) -> str:
     return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
+def _portable(path: str) -> str:
+    root = os.path.abspath(paths.root())
+    return Path(path).relative_to(root).as_posix() if Path(path).is_relative_to(root) else path
+
+
 def _from_row(row: dict[str, str]) -> Photograph:
-    photograph = Photograph(**{field.name: field.type(row[field.name]) for field in fields(Photograph)})
+    values = {field.name: field.type(row[field.name]) for field in fields(Photograph)}
+    photograph = Photograph(**values | {"path": os.path.abspath(paths.root() / values["path"])})
     if photograph.split not in SPLITS:
         raise ValueError(f"unknown split {photograph.split!r}")
     return photograph
