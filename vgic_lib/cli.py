@@ -33,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.command(options)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        return _complain("interrupted; run the same command again to go on", 130)
+    except KeyboardInterrupt as stop:
+        return _complain(str(stop) or "interrupted; run the same command again to go on", 130)
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         sys.stdout = open(os.devnull, "w")
         return 1

@@ -81,9 +81,7 @@ def prepare(
     """
     if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise ParameterError(f"fractions {fractions} must not be negative and must sum to 1")
-    if minimum_side < 1 or limit < 0:
-        raise ParameterError("minimum_side must be at least 1, limit at least 0")
-    source = _source(dataset, folder)
+    source = choose(dataset, folder=folder, minimum_side=minimum_side, limit=limit)
     root = source.locate()
     found, skipped = _examine(root, dataset, source, minimum_side, limit)
     if not found:
@@ -91,6 +89,28 @@ def prepare(
         raise DataError(f"no usable picture in {root} ({reason}); put photographs there")
     splits = split([p.content for p in found], (0, 0, 1) if source.test_only else fractions)
     return Dataset(tuple(replace(p, split=splits[p.content]) for p in found), tuple(skipped))
+
+
+def choose(dataset: str, *, folder: str = "", minimum_side: int = 64, limit: int = 0) -> Source:
+    """Where the pictures of a data set come from; arguments as for `prepare`, which refuses the same.
+
+    Raises:
+        DataError: unknown data set, or missing folder.
+        ParameterError: impossible `minimum_side` or `limit`.
+    """
+    if minimum_side < 1 or limit < 0:
+        raise ParameterError("minimum_side must be at least 1, limit at least 0")
+    if dataset == "folder":
+        root = Path(folder).expanduser()
+        if not folder or not root.is_dir():
+            where = f"folder {os.path.abspath(root)} does not exist" if folder else "no folder is named"
+            raise DataError(f"{where}; give the folder that holds your photographs")
+        return Source(lambda: root, "unknown")
+    if dataset not in SOURCES:
+        raise DataError(f"unknown data set {dataset!r}; choose one of {', '.join([*SOURCES, 'folder'])}")
+    if folder:
+        raise DataError(f"a folder is given, but the data set is {dataset!r}; set the data set to 'folder'")
+    return SOURCES[dataset]
 
 
 def split(contents: Sequence[str], fractions: tuple[float, float, float]) -> dict[str, str]:
@@ -165,19 +185,6 @@ def load(photographs: Iterable[Photograph]) -> list[np.ndarray]:
 
 
 _COLUMNS = [field.name for field in fields(Photograph)] + ["skipped"]
-
-
-def _source(dataset: str, folder: str) -> Source:
-    if dataset == "folder":
-        root = Path(folder).expanduser()
-        if not folder or not root.is_dir():
-            raise DataError(f"folder {folder!r} does not exist; give the folder that holds your photographs")
-        return Source(lambda: root, "unknown")
-    if dataset not in SOURCES:
-        raise DataError(f"unknown data set {dataset!r}; choose one of {', '.join([*SOURCES, 'folder'])}")
-    if folder:
-        raise DataError(f"a folder is given, but the data set is {dataset!r}; set the data set to 'folder'")
-    return SOURCES[dataset]
 
 
 def _picture_files(root: Path) -> list[Path]:

@@ -59,8 +59,7 @@ def run(
         ParameterError: unknown method, or one that the model cannot do.
         StorageError: `path` cannot be written.
     """
-    gain_db = None if hasattr(model, "trade_off") else doubling_gain_db
-    configs = {name: _config(name, steps, gain_db) for name in methods}
+    configs = check(model, points, methods, steps=steps, doubling_gain_db=doubling_gain_db)
     keep = path.exists() and not overwrite
     frames = [pd.read_csv(path, dtype={"image": str, "model_id": str})] if keep else []
     finished = {key for frame in frames for key in frame[KEY].itertuples(index=False, name=None)}
@@ -76,6 +75,29 @@ def run(
             pd.concat(frames).to_csv(temporary, index=False)
     traces = pd.concat(frames)
     return traces[[key in wanted for key in traces[KEY].itertuples(index=False, name=None)]]
+
+
+def check(
+    model: VaeGan | HyperpriorModel,
+    points: Sequence[OperatingPoint],
+    methods: Sequence[str],
+    *,
+    steps: int,
+    doubling_gain_db: float,
+) -> dict[str, SearchConfig]:
+    """Configuration of each method for a model; arguments as for `run`, which refuses the same.
+
+    Raises:
+        ParameterError: unknown method, one that the model cannot do, or nothing to search.
+    """
+    if not points or not methods:
+        raise ParameterError("nothing to search: name a method, and a quality or a bit depth")
+    gain_db = None if hasattr(model, "trade_off") else doubling_gain_db
+    configs = {name: _config(name, steps, gain_db) for name in methods}
+    for name, config in configs.items():
+        if config.start == "noise" and not hasattr(model, "latent_shape"):
+            raise ParameterError(f"{model.name} needs its encoder, so it has no method {name!r}")
+    return configs
 
 
 def gains(traces: pd.DataFrame, doubling_gain_db: float) -> pd.DataFrame:

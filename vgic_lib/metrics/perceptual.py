@@ -80,6 +80,12 @@ def _features(pixels: np.ndarray, weights: dict[str, Tensor]) -> Iterable[Tensor
         yield x
 
 
+def require() -> None:
+    """Refuse to go on where a package is missing that these metrics need. Raises ParameterError."""
+    for package in ("ssimulacra2", "stlpips_pytorch"):
+        _require(package)
+
+
 @cache
 def _st_lpips_weights() -> dict[str, Tensor]:
     _require("stlpips_pytorch")

@@ -200,6 +200,13 @@ PRESETS = {
 }  # fmt: skip
 
 
+def config_class(model: str) -> type[TrainingConfig]:
+    """Class of the settings of a kind of model. Raises ParameterError."""
+    if model not in CONFIGS:
+        raise ParameterError(f"unknown model {model!r}; choose from {', '.join(CONFIGS)}")
+    return CONFIGS[model]
+
+
 def load_config(kind: type[T], values: Mapping[str, Any], base: T | None = None) -> T:
     """Build the dataclass `kind` from `base` (or its defaults) with `values` set.
 

@@ -22,6 +22,7 @@ def execute(notebook: Path, copy: Path, parameters: dict[str, Any]) -> None:
         StorageError: the copy cannot be written.
     """
     import papermill
+
     from vgic_lib.workbook.kernel import OwnKernelManager
 
     echo = Echo()
@@ -29,7 +30,8 @@ def execute(notebook: Path, copy: Path, parameters: dict[str, Any]) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         papermill.execute_notebook(
             notebook, copy, parameters, kernel_name="python3", kernel_manager_class=OwnKernelManager,
-            cwd=paths.notebooks(), progress_bar=False, stdout_file=echo, stderr_file=echo, on_cell_start=echo.cell_start, start_timeout=300,
+            cwd=paths.notebooks(), progress_bar=False, stdout_file=echo, stderr_file=echo,
+            on_cell_start=echo.cell_start, start_timeout=300,
             extra_arguments=["--IPKernelApp.log_level=50"],  # else it complains of its loopback and its end
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:
