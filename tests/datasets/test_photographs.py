@@ -110,7 +110,7 @@ def test_embedded_photographs_need_no_network(home):
     ("dataset", "folder", "words"),
     [
         ("imagenet", "", "embedded, kodak, flickr8k, flickr30k, folder"),
-        ("folder", "", "does not exist"),
+        ("folder", "", "no folder is named"),
         ("folder", "nowhere", "does not exist"),
         ("kodak", "somewhere", "set the data set to 'folder'"),
     ],

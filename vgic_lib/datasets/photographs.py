@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from vgic_lib import paths
+from vgic_lib.datasets.downloads import picture_endings
 from vgic_lib.datasets.sources import SOURCES, Source
 from vgic_lib.errors import DataError, ParameterError, VgicError
 from vgic_lib.files import read_bytes, write_text
@@ -189,7 +189,7 @@ _COLUMNS = [field.name for field in fields(Photograph)] + ["skipped"]
 
 def _picture_files(root: Path) -> list[Path]:
     """Files below `root` whose ending is that of a picture, sorted; hidden ones are left out."""
-    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    endings = picture_endings()
     relative = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in endings)
     return [root / path for path in sorted(relative) if not any(part.startswith(".") for part in path.parts)]
 

@@ -61,7 +61,8 @@ def load(folder: Path) -> pd.DataFrame:
     path = folder / FILE
     if not path.exists():
         return pd.DataFrame(columns=COLUMNS)
-    return pd.read_csv(path, dtype=dict.fromkeys(KEY, str), keep_default_na=False)
+    unknown = dict.fromkeys(COLUMNS[len(KEY) :], [""])  # of pictures that are too small for a metric
+    return pd.read_csv(path, dtype=dict.fromkeys(KEY, str), keep_default_na=False, na_values=unknown)
 
 
 def _chosen(rows: Sequence[Row], pictures: int) -> list[Row]:

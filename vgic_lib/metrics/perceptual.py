@@ -49,14 +49,18 @@ def ssimulacra2(x: np.ndarray, x_hat: np.ndarray) -> float:
 def st_lpips(x: np.ndarray, x_hat: np.ndarray) -> float:
     """Distance of a decoded picture from the original by learned features: 0 is equal.
 
+    NaN where a side is shorter than SMALLEST_SIDE.
+
     Args:
-        x: original, uint8 (H, W, 3); sides of at least SMALLEST_SIDE.
+        x: original, uint8 (H, W, 3).
         x_hat: decoded picture, same shape and type.
 
     Raises:
         ParameterError: the package stlpips-pytorch is not installed.
     """
     weights = _st_lpips_weights()
+    if min(x.shape[:2]) < SMALLEST_SIDE:
+        return float("nan")
     distance = 0.0
     for scale, (a, b) in enumerate(zip(_features(x, weights), _features(x_hat, weights), strict=True)):
         difference = (F.normalize(a, dim=1) - F.normalize(b, dim=1)).square()
