@@ -75,7 +75,5 @@ def test_reconstructions_are_kept_as_decoded(
 
 def test_the_picture_that_figures_show_is_one_of_those_measured(picture: measure.Picture) -> None:
     assert bench_module.shown_picture([picture]) == bench_module.shown_picture([picture], "astronaut")
-    with pytest.raises(
-        ParameterError, match="no picture is called 'chelsea', to be shown; choose from astro"
-    ):
+    with pytest.raises(ParameterError, match="no picture is called 'chelsea', to be shown"):
         bench_module.shown_picture([picture], "chelsea")
