@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""JupyterLab as `make lab` starts it: it asks nothing, requests nothing, and takes large photographs."""
+"""JupyterLab as `make lab` starts it: it asks nothing, requests nothing, and takes large photographs.
+
+Notebooks run with the project's own interpreter, whatever kernels are installed elsewhere.
+"""
 
 from pathlib import Path
 
@@ -9,3 +12,4 @@ c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.extension_manager = "readonly"
 c.ServerApp.tornado_settings = {"websocket_max_message_size": 2**28}
+c.ServerApp.kernel_spec_manager_class = "vgic_lib.workbook.kernel.OwnKernelSpecs"

@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.showwarning = terminal.show_warning
             options.command(options)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        status = terminal.complain(options.again, 130)
+    except KeyboardInterrupt as stop:
+        status = terminal.complain(str(stop) or options.again, 130)
         if arguments is None and options.command in (_compress, _decompress):
             terminal.leave(status)
         return status
@@ -223,8 +223,8 @@ def _model_name(card: "ModelCard") -> str:
 
 def _train(options: argparse.Namespace) -> None:
     from vgic_lib.datasets.photographs import prepare, with_validation
-    from vgic_lib.training.config import load_config
     from vgic_lib.training.run import train_model
+    from vgic_lib.training.settings import load_config
 
     base = _starting_point(options)
     config = load_config(type(base), _training_settings(options), base)

@@ -9,6 +9,7 @@ from helpers.fakes import FakeModel
 
 from vgic_lib.codec.rate_control import ladder, meet_bytes, meet_psnr
 from vgic_lib.errors import ParameterError
+from vgic_lib.metrics.distortion import HIGHEST_DB
 from vgic_lib.models.vaegan import VaeGan
 
 
@@ -142,8 +143,9 @@ def test_a_quality_out_of_reach_is_refused(target):
 
 def test_equal_pictures_have_a_finite_place():
     maker = Maker()
-    perfect = lambda file: math.inf if file.rung >= 500 else file.psnr_db  # noqa: E731
+    perfect = lambda file: HIGHEST_DB if file.rung >= 500 else file.psnr_db  # noqa: E731
     assert meet_psnr(maker.attempt, perfect, maker.settings, 60).rung == 500
+    assert meet_psnr(maker.attempt, perfect, maker.settings, HIGHEST_DB).rung >= 500
 
 
 def test_the_ladder_has_every_setting_once_and_rises():

@@ -3,6 +3,7 @@
 
 import hashlib
 import io
+import re
 import resource
 import signal
 import subprocess
@@ -159,17 +160,52 @@ def test_damaged_file_is_fetched_again(server, tmp_path):
     assert (tmp_path / "x.bin").read_bytes() == CONTENT
 
 
-def test_unknown_checksum_is_kept_and_used_from_then_on(server, tmp_path):
-    target = tmp_path / "x.bin"
-    downloads.fetch(f"{server.url}/x.bin", None, target)
-    assert (tmp_path / "x.bin.sha256").read_text() == SHA256 + "\n"
-    target.write_bytes(CONTENT[:100])
-    downloads.fetch(f"{server.url}/x.bin", None, target)
-    assert target.read_bytes() == CONTENT
+PAGE = b"<html><body>Please accept our terms.</body></html>"
+
+
+def test_archive_without_published_checksum_is_pinned_once_it_tested_good(server, tmp_path):
+    target, pin = tmp_path / "x.zip", tmp_path / "x.zip.sha256"
+    first, second = archive({"a.png": "a"}), archive({"b.png": "b"})
+    server.files["x.zip"] = first
+    downloads.fetch(f"{server.url}/x.zip", None, target)
+    assert pin.read_text() == hashlib.sha256(first).hexdigest() + "\n"
     target.unlink()
-    server.files["x.bin"] = b"something else"
-    with pytest.raises(DataError, match="checksum"):
-        downloads.fetch(f"{server.url}/x.bin", None, target)
+    server.files["x.zip"] = second
+    with pytest.raises(DataError, match=r"delete .*x\.zip\.sha256 to use it all the same"):
+        downloads.fetch(f"{server.url}/x.zip", None, target)
+    pin.unlink()
+    downloads.fetch(f"{server.url}/x.zip", None, target)
+    assert target.read_bytes() == second and pin.read_text() == hashlib.sha256(second).hexdigest() + "\n"
+    assert server.asked[2:] == [f"bytes={len(second)}-"]  # what was received is not fetched again
+
+
+@pytest.mark.parametrize("answer", ["page", "cut", "damaged", "no picture", "outside"])
+def test_wrong_answer_for_an_archive_leaves_nothing(server, tmp_path, answer):
+    good = archive({"a.png": "a" * 1000})
+    damaged = bytearray(good)
+    damaged[500] ^= 1
+    server.files["x.zip"] = {
+        "page": PAGE,
+        "cut": good[:-30],
+        "damaged": bytes(damaged),
+        "no picture": archive({"readme.txt": "moved"}),
+        "outside": archive({"a.png": "a", "../b.png": "b"}),
+    }[answer]
+    target = tmp_path / "x.zip"
+    with pytest.raises(DataError, match=r"try again later, or put the file at .*x\.zip") as caught:
+        downloads.fetch(f"{server.url}/x.zip", None, target)
+    assert "\n" not in str(caught.value) and names(tmp_path) == []
+    server.files["x.zip"] = good
+    assert downloads.fetch(f"{server.url}/x.zip", None, target).read_bytes() == good
+
+
+def test_archive_that_begins_with_another_answer_is_fetched_anew(server, tmp_path):
+    good = archive({"a.png": "a" * 1000})
+    server.files["x.zip"] = good
+    (tmp_path / "x.zip.part").write_bytes(PAGE)
+    with pytest.raises(DataError, match="try again"):
+        downloads.fetch(f"{server.url}/x.zip", None, tmp_path / "x.zip")
+    assert downloads.fetch(f"{server.url}/x.zip", None, tmp_path / "x.zip").read_bytes() == good
 
 
 def test_missing_file_is_not_tried_again(server, tmp_path):
@@ -224,11 +260,11 @@ def archive(members):
 
 
 def test_unpacked_once(tmp_path):
-    (tmp_path / "a.zip").write_bytes(archive({"in/x.txt": "x", "y.txt": "y"}))
+    (tmp_path / "a.zip").write_bytes(archive({"in/x.png": "x", "y.txt": "y"}))
     (tmp_path / ".photos.unpacking").mkdir()  # of a killed run
     (tmp_path / ".photos.unpacking" / "half").touch()
     folder = downloads.unpack(tmp_path / "a.zip", tmp_path / "photos")
-    assert names(folder) == ["in", "y.txt"] and (folder / "in" / "x.txt").read_text() == "x"
+    assert names(folder) == ["in", "y.txt"] and (folder / "in" / "x.png").read_text() == "x"
     (folder / "y.txt").write_text("mine")
     downloads.unpack(tmp_path / "a.zip", folder)
     assert (folder / "y.txt").read_text() == "mine" and names(tmp_path) == ["a.zip", "photos"]
@@ -236,18 +272,18 @@ def test_unpacked_once(tmp_path):
 
 @pytest.mark.parametrize("name", ["../out.txt", "/out.txt", "in/../../out.txt", "..\\out.txt"])
 def test_archive_that_points_outside(tmp_path, name):
-    (tmp_path / "a.zip").write_bytes(archive({"x.txt": "x", name: "y"}))
-    with pytest.raises(DataError, match="outside"):
+    (tmp_path / "a.zip").write_bytes(archive({"x.png": "x", name: "y"}))
+    with pytest.raises(DataError, match=r"a\.zip names a file outside .*delete it .* or replace it"):
         downloads.unpack(tmp_path / "a.zip", tmp_path / "in" / "photos")
-    assert names(tmp_path / "in") == [] and names(tmp_path) == ["a.zip", "in"]
+    assert names(tmp_path) == ["a.zip"]
 
 
 @pytest.mark.parametrize("position", [0, 45, -30])
 def test_damaged_archive(tmp_path, position):
-    content = bytearray(archive({"x.txt": "x" * 100}))
+    content = bytearray(archive({"x.png": "x" * 100}))
     content[position] ^= 255
     (tmp_path / "a.zip").write_bytes(content)
-    with pytest.raises(DataError, match="damaged.*delete it"):
+    with pytest.raises(DataError, match=r"a\.zip is damaged.*delete it to download it again, or replace it"):
         downloads.unpack(tmp_path / "a.zip", tmp_path / "photos")
     assert names(tmp_path) == ["a.zip"]
 
@@ -272,6 +308,22 @@ def test_archived_data_set(server, home, monkeypatch, dataset, url):
     assert [p.split for p in found.photographs].count("train") == 8 and not found.skipped
     asked = len(server.asked)
     assert asked == 2 and prepare(dataset) == found and len(server.asked) == asked
+
+
+def test_archive_put_there_by_hand(server, home, monkeypatch):
+    monkeypatch.setenv("VGIC_DATA_URL", server.url)
+    target = home / "data" / "downloads" / sources.FLICKR8K_URL.rsplit("/", 1)[1]
+    target.parent.mkdir(parents=True)
+    target.with_name(target.name + ".sha256").write_text("of a page that an older version took for it")
+    for wrong in (PAGE, archive({"readme.txt": "moved"})):
+        target.write_bytes(wrong)
+        with pytest.raises(
+            DataError, match=f"{re.escape(str(target))} .*; delete it to download it again, or replace it"
+        ):
+            prepare("flickr8k")
+        assert target.read_bytes() == wrong
+    target.write_bytes(archive({f"{index}.png": png(index) for index in range(3)}))
+    assert len(prepare("flickr8k").photographs) == 3 and server.asked == []
 
 
 def test_kodak(server, home, monkeypatch):

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Data sets: what is used, what is skipped and why, the split, the manifest, the crops."""
 
+import csv
+import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -107,7 +110,7 @@ def test_embedded_photographs_need_no_network(home):
     ("dataset", "folder", "words"),
     [
         ("imagenet", "", "embedded, kodak, flickr8k, flickr30k, folder"),
-        ("folder", "", "does not exist"),
+        ("folder", "", "no folder is named"),
         ("folder", "nowhere", "does not exist"),
         ("kodak", "somewhere", "set the data set to 'folder'"),
     ],
@@ -137,6 +140,52 @@ def test_manifest_round_trip(folder, tmp_path):
     again = read_manifest(tmp_path / "run" / "manifest.csv")
     assert again == found
     verify(again)
+
+
+def paths_in(manifest):
+    with manifest.open(encoding="utf-8", newline="") as file:
+        return [row["path"] for row in csv.DictReader(file) if row["path"]]
+
+
+def test_project_can_be_moved_with_its_data(home, monkeypatch):
+    here, there = home / "here", home / "there"
+    picture(home / "disk" / "linked.png", 50)
+    monkeypatch.setenv("VGIC_HOME", str(here))
+    for index in range(3):
+        picture(here / "data" / "mine" / f"{index}.png", index)
+    (here / "data" / "mine" / "linked").symlink_to(home / "disk")
+    picture(here / "data" / "mine" / "linked.png", 51)
+    write_manifest(prepare("folder", folder=str(here / "data" / "mine")), here / "manifest.csv")
+    assert all(path.startswith("data/mine/") for path in paths_in(here / "manifest.csv"))
+    shutil.move(here, there)
+    monkeypatch.setenv("VGIC_HOME", str(there))
+    moved = read_manifest(there / "manifest.csv")
+    verify(moved)
+    assert {p.path for p in moved.photographs} == {
+        p.path for p in prepare("folder", folder=str(there / "data" / "mine")).photographs
+    }
+
+
+def test_photographs_outside_the_project_keep_their_path(home, monkeypatch):
+    monkeypatch.setenv("VGIC_HOME", str(home / "project"))
+    path = picture(home / "elsewhere" / "a.png")
+    write_manifest(prepare("folder", folder=str(path.parent)), home / "project" / "manifest.csv")
+    assert paths_in(home / "project" / "manifest.csv") == [str(path)]
+    monkeypatch.setenv("VGIC_HOME", str(home / "moved"))
+    verify(read_manifest(home / "project" / "manifest.csv"))
+
+
+def test_names_that_files_and_figures_cannot_bear(tmp_path):
+    good = picture(tmp_path / "photos" / f"{'x' * 240}.png", 0)
+    try:
+        shutil.copy(picture(good.with_name("b.png"), 1), os.fsencode(good.parent) + b"/\xff\xfe.png")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    found = prepare("folder", folder=str(good.parent))
+    assert all(len(photograph.name) <= 128 for photograph in found.photographs)
+    assert [skipped.reason for skipped in found.skipped] == ["its name is not UTF-8; rename it"]
+    write_manifest(found, tmp_path / "manifest.csv")
+    assert read_manifest(tmp_path / "manifest.csv") == found
 
 
 def test_verify_names_the_picture_that_changed(folder):

@@ -8,6 +8,7 @@ from helpers.fakes import FakeModel
 from helpers.measured import points_of
 from PIL import Image
 
+from vgic_lib.errors import ParameterError
 from vgic_lib.evaluation import bench as bench_module
 from vgic_lib.evaluation import measure, results
 from vgic_lib.evaluation.points import ladder_points
@@ -70,3 +71,9 @@ def test_reconstructions_are_kept_as_decoded(
     for row in rows:
         with Image.open(measure.reconstruction_path(row.file, context.folder)) as kept:
             assert distortion.psnr_db(to_array(picture.image), to_array(kept)) == row.psnr_db
+
+
+def test_the_picture_that_figures_show_is_one_of_those_measured(picture: measure.Picture) -> None:
+    assert bench_module.shown_picture([picture]) == bench_module.shown_picture([picture], "astronaut")
+    with pytest.raises(ParameterError, match="no picture is called 'chelsea', to be shown"):
+        bench_module.shown_picture([picture], "chelsea")

@@ -24,6 +24,14 @@ def test_rows_survive_the_file_exactly(make_row: Callable[..., results.Row], tmp
     assert results.read_rows(tmp_path / "none.csv") == []
 
 
+def test_equal_pictures_of_older_versions_count_as_those_of_this_one(
+    make_row: Callable[..., results.Row], tmp_path: Path
+) -> None:
+    results.write_rows(tmp_path / "rows.csv", [make_row(psnr_db=math.inf), make_row(image="b", psnr_db=50.0)])
+    frame = results.to_frame(results.read_rows(tmp_path / "rows.csv"))
+    assert results.aggregate(frame)["psnr_db"].tolist() == [75]
+
+
 @pytest.mark.parametrize("damage", [lambda text: text[:-40], lambda text: text.replace("psnr_db", "psnr")])
 def test_damaged_rows_are_refused(
     damage: Callable[[str], str], make_row: Callable[..., results.Row], tmp_path: Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tiny notebooks and profiles."""
+"""Tiny notebooks and profiles; with `checks`, a cell that looks at the parameters first."""
 
 import nbformat
 
@@ -16,9 +16,11 @@ files.write_text(log, (log.read_text() if log.exists() else "") + f"{{steps}}\\n
 TABLE = HEAD + 'files.write_text(paths.results_dir(run) / "tables" / "results.md", "| n | psnr_db |")'
 
 
-def write_notebook(home, name, source, parameters=PARAMETERS):
+def write_notebook(home, name, source, parameters=PARAMETERS, checks=""):
     cells = [nbformat.v4.new_markdown_cell(f"# Notebook {name}"), nbformat.v4.new_code_cell(parameters)]
     cells[1].metadata["tags"] = ["parameters"]
+    if checks:
+        cells.append(nbformat.v4.new_code_cell(checks, metadata={"tags": ["checks"]}))
     book = nbformat.v4.new_notebook(cells=[*cells, nbformat.v4.new_code_cell(source)])
     book.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
     path = home / "notebooks" / f"{name}.ipynb"

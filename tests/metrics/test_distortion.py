@@ -34,7 +34,17 @@ def test_psnr_does_not_wrap_around() -> None:
 
 
 def test_equal_pictures(photograph: np.ndarray) -> None:
-    assert distortion.quality(photograph, photograph) == (math.inf, pytest.approx(1), pytest.approx(1))
+    same = distortion.quality(photograph, photograph)
+    assert same == (distortion.HIGHEST_DB, pytest.approx(1), pytest.approx(1))
+
+
+def test_decibels_end_where_pictures_are_as_good_as_equal() -> None:
+    assert distortion.decibels(0.001) == pytest.approx(30)
+    assert distortion.decibels(np.array([1, 1e-4, 1e-12, 0, -1e-17])).tolist() == [0, 40, 100, 100, 100]
+    large = np.zeros((300, 300, 3), np.uint8)
+    almost = large.copy()
+    almost[0, 0, 0] = 1
+    assert distortion.psnr_db(large, almost) == distortion.HIGHEST_DB
 
 
 def test_ms_ssim_of_flat_pictures_is_the_luminance_term_of_the_last_scale() -> None:

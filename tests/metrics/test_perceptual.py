@@ -42,6 +42,11 @@ def test_equal_pictures(small):
     assert perceptual.cvvdp(small, small) == pytest.approx(10)
 
 
+def test_pictures_that_are_too_small_have_no_st_lpips():
+    x = pixels(40, perceptual.SMALLEST_SIDE - 1)
+    assert np.isnan(perceptual.st_lpips(x, x)) and perceptual.st_lpips(pixels(40, 32), pixels(40, 32)) == 0
+
+
 def test_st_lpips_is_the_published_metric():
     x = pixels()
     assert perceptual.st_lpips(x, jpeg(x, 20)) == pytest.approx(0.131, abs=0.001)  # by the authors' program
@@ -69,3 +74,5 @@ def test_a_missing_package_is_named(small, metric, package, monkeypatch):
         monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(ParameterError, match=f"pip install {package}$"):
         metric(small, small)
+    with pytest.raises(ParameterError, match="pip install s"):
+        perceptual.require()

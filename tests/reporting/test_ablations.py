@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from vgic_lib.reporting import ablations
-from vgic_lib.training.config import HyperpriorConfig, load_config
+from vgic_lib.training.config import HyperpriorConfig
+from vgic_lib.training.settings import load_config
 
 
 def lines(variant, saving):

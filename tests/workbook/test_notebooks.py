@@ -78,6 +78,16 @@ def test_first_code_cell_is_the_parameters_cell(notebook):
         assert any(line.startswith("run: str = ") for line in lines)
 
 
+def test_checks_come_right_behind_the_parameters(notebook):
+    """What they need of the parameters is all they need: they run before the notebooks that come first."""
+    places = [
+        place
+        for place, cell in enumerate(cells(notebook, "code"))
+        if "checks" in cell.metadata.get("tags", [])
+    ]
+    assert places == ([1] if notebook.stem in WORKBOOK[:4] else [])
+
+
 def test_papermill_finds_the_same_parameters(notebook):
     """Papermill by hand warns of a parameter it cannot parse: no equals sign in the comments."""
     assert set(inspect_notebook(notebook)) == set(profiles.read_parameters(notebook))

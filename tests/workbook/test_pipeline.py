@@ -117,6 +117,59 @@ def test_failing_cell_is_one_line_and_the_next_run_goes_on_there(home, counting)
     assert counting.read_text() == "0\n"
 
 
+def test_what_rests_on_a_step_that_runs_again_runs_too(home, counting):
+    write_notebook(home, "02_after", COUNT.format(name="after"))
+    write_profile(home, "01_count", "02_after")
+    after = counting.with_name("after.txt")
+    pipeline.run("tiny")
+    counting.unlink()
+    pipeline.run("tiny")
+    assert counting.read_text() == "3\n" and after.read_text() == "3\n3\n"
+
+
+CHOOSE = (
+    HEAD
+    + """
+for name in ("a.png", "b.png"):
+    files.write_text(paths.data() / "mine" / name, "pixels")
+lines = ["name,path,skipped", "a,data/mine/a.png,", "b,data/mine/b.png,", "c.png,,too small"]
+files.write_text(paths.data_dir(run) / "manifest.csv", "\\n".join(lines) + "\\n")
+"""
+)
+
+
+def test_moved_project_goes_on_and_deleted_photographs_are_fetched_again(home, capsys, monkeypatch):
+    write_notebook(home, "01_choose", CHOOSE)
+    write_profile(home, "01_choose")
+    pipeline.run("tiny")
+    moved = home.with_name("moved")
+    home.rename(moved)
+    monkeypatch.setenv("VGIC_HOME", str(moved))
+    capsys.readouterr()
+    pipeline.run("tiny")
+    assert "0 of 1 notebooks to run" in capsys.readouterr().out
+    (moved / "data/mine/b.png").unlink()
+    pipeline.run("tiny")
+    assert "1 of 1 notebooks to run" in capsys.readouterr().out
+    assert (moved / "data/mine/b.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("overwrite", "words"),
+    [(False, "run the same command again to go on"), (True, "without overwrite, it keeps what is finished")],
+)
+def test_interrupted_run_says_how_to_go_on(home, monkeypatch, overwrite, words):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "execute", interrupt)
+    write_notebook(home, "01_count", "", PARAMETERS + "overwrite: bool = False  # again")
+    write_profile(home, "01_count")
+    with pytest.raises(KeyboardInterrupt, match=f"interrupted in 01_count; .*{words}"):
+        pipeline.run("tiny", {"overwrite": overwrite})
+    assert statuses(read_manifest("tiny")) == ["interrupted"]
+
+
 def test_outputs_that_cannot_be_written_are_one_line(home, counting):
     (home / "outputs/runs/tiny/manifest.json").mkdir(parents=True)
     with pytest.raises(StorageError, match="cannot write .*manifest.json: .*; free some space or choose"):
@@ -141,16 +194,17 @@ def alive(pid):
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads process states from /proc")
-def test_killed_run_goes_on_where_it_stopped(home, counting):
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
+def test_killed_run_goes_on_where_it_stopped(home, counting, kill):
     write_notebook(home, "02_wait", WAIT)
     write_profile(home, "01_count", "02_wait")
     program = "from vgic_lib.workbook import pipeline; pipeline.run('tiny')"
     process = subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT, stdout=subprocess.DEVNULL)
     kernel = int(wait_for(home / "kernel.pid"))
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(kill)
     process.wait()
     killed = read_manifest("tiny")
-    assert statuses(killed) == ["done", "running"]
+    assert statuses(killed) == ["done", "running" if kill == signal.SIGKILL else "interrupted"]
     deadline = time.monotonic() + 10
     while alive(kernel):
         assert time.monotonic() < deadline, "the notebook's process outlived the killed run"

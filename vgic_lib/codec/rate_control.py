@@ -19,7 +19,6 @@ TOLERANCE_BYTES = 0.03  # a file may be smaller than the target by this fraction
 TOLERANCE_DB = 0.04  # a file may be better than the target by this
 SEARCHES = 3  # attempts with latent search at most
 TYPICAL_SAVING = 0.06  # of latent search, as a fraction of the bytes; a first guess
-HIGHEST_DB = 100.0  # where the PSNR of equal pictures counts as
 
 
 Attempt = Callable[[Setting, int], bytes]  # makes the file of a setting, with a number of search steps
@@ -78,7 +77,7 @@ def meet_psnr(
 
     Args:
         attempt: makes a file.
-        psnr_db: of the picture that a decoder shows, over 8-bit RGB values.
+        psnr_db: of the picture that a decoder shows, over 8-bit RGB values; finite for equal pictures too.
         settings: from the smallest files to the largest.
         target_db: PSNR that the file must reach.
         search_steps: of latent search.
@@ -93,7 +92,7 @@ def meet_psnr(
         raise ParameterError(f"target PSNR {target_db} is not a number of dB; choose one, such as 35")
     falling = settings[::-1]
     make = cache(lambda rung, steps: attempt(falling[rung], steps))
-    loss = cache(lambda rung, steps: -min(psnr_db(make(rung, steps)), HIGHEST_DB))
+    loss = cache(lambda rung, steps: -psnr_db(make(rung, steps)))
     kept, missed = _climb(loss, len(settings), -target_db, TOLERANCE_DB, search_steps, 0.0)
     if not kept:
         reached = -min(loss(*found) for found in missed)

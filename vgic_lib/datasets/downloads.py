@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Downloads that can be cut off and continued: checksum, progress, unpacked once.
 
-A file that is still on its way is called ``<name>.part``; it gets its own name only when its
-checksum is right. The environment variable ``VGIC_DATA_URL`` names another server (a mirror, or one
-on loopback in tests) that holds the same file names in one folder.
+A file that is still on its way is called ``<name>.part``; it gets its own name only when its checksum is
+right, or, where nobody published one, when it is a whole archive of pictures. The environment
+variable ``VGIC_DATA_URL`` names another server (a mirror, or one on loopback in tests) that holds the same
+file names in one folder.
 """
 
 import os
@@ -11,11 +12,13 @@ import shutil
 import time
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 
 import requests
+from PIL import Image
 
 from vgic_lib.errors import DataError, StorageError
 from vgic_lib.files import write_text
@@ -32,34 +35,31 @@ def fetch(url: str, sha256: str | None, target: Path, label: str = "") -> Path:
 
     Args:
         url: where the file is; `VGIC_DATA_URL` replaces all of it but the file name.
-        sha256: its checksum, 64 hex digits. None if nobody published one: then the digest of the first
-            download is kept in ``<target>.sha256`` and later calls compare with it.
+        sha256: its checksum, 64 hex digits. None for a ZIP archive of pictures that nobody published one
+            for: it is tested whole, its digest kept in ``<target>.sha256``, and a later download must be
+            the same. What lies at `target` already is taken as it is.
         target: where it goes.
         label: what the progress bar says; no bar without one.
 
     Raises:
-        DataError: no network, no such file, or another checksum (the received bytes are removed).
+        DataError: no network, no such file, or something else than expected was received.
         StorageError: the disk is full or the folder read-only.
     """
     if mirror := os.environ.get("VGIC_DATA_URL"):
         url = f"{mirror.rstrip('/')}/{url.rsplit('/', 1)[1]}"
-    digest_file = target.with_name(target.name + ".sha256")
     part = target.with_name(target.name + ".part")
     try:
-        if sha256 is None and digest_file.exists():
-            sha256 = digest_file.read_text(encoding="utf-8").strip()
         if target.exists() and sha256 in (None, _digest(target)):
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         _receive_all(url, part, target, label)
-        digest = _digest(part)
-        if sha256 not in (None, digest):
+        if sha256 is None:
+            _accept_archive(part, url, target)
+        elif sha256 != _digest(part):
             part.unlink()
             raise DataError(
                 f"{url} has another checksum than expected; try again or put the file at {target}"
             )
-        if sha256 is None:
-            write_text(digest_file, digest + "\n")
         os.replace(part, target)
     except OSError as error:
         raise StorageError(
@@ -72,7 +72,7 @@ def unpack(archive: Path, folder: Path) -> Path:
     """Unpack a ZIP archive into the new `folder`; done if that is there.
 
     Raises:
-        DataError: the archive is damaged, or names a file outside the folder.
+        DataError: the archive is damaged, holds no picture, or names a file outside the folder.
         StorageError: the disk is full or the folder read-only.
     """
     if folder.exists():
@@ -80,15 +80,12 @@ def unpack(archive: Path, folder: Path) -> Path:
     unfinished = folder.with_name(f".{folder.name}.unpacking")
     shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
     try:
-        with zipfile.ZipFile(archive) as content:
-            for member in progress(content.infolist(), f"unpack {folder.name}"):
-                path = PurePosixPath(member.filename.replace("\\", "/"))
-                if path.is_absolute() or ".." in path.parts:
-                    raise DataError(f"{archive} names a file outside its folder ({path}); do not use it")
+        with _archive(archive) as content:
+            for member in progress(_pictures_and_others(content), f"unpack {folder.name}"):
                 content.extract(member, unfinished)
         os.replace(unfinished, folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise DataError(f"{archive} is damaged ({error}); delete it and try again") from error
+    except _Unusable as error:
+        raise DataError(f"{archive} {error}; delete it to download it again, or replace it") from error
     except OSError as error:
         raise StorageError(
             f"cannot write {folder}: {error.strerror or error}; free some space or check rights"
@@ -96,6 +93,56 @@ def unpack(archive: Path, folder: Path) -> Path:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder
+
+
+class _Unusable(Exception):
+    """Says what is wrong with an archive."""
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a ZIP archive; whatever is wrong with it is raised as _Unusable."""
+    try:
+        with zipfile.ZipFile(path) as content:
+            yield content
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise _Unusable(f"is damaged or no ZIP archive ({error})") from error
+
+
+def _pictures_and_others(content: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Members of an archive of pictures, none of them outside of its folder. Raises _Unusable."""
+    members, endings = content.infolist(), picture_endings()
+    for member in members:
+        path = PurePosixPath(member.filename.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts:
+            raise _Unusable(f"names a file outside its folder ({path})")
+    if not any(PurePosixPath(member.filename).suffix.lower() in endings for member in members):
+        raise _Unusable("holds no picture")
+    return members
+
+
+def picture_endings() -> set[str]:
+    """Endings of the names of picture files, such as ".png"."""
+    return {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+
+
+def _accept_archive(part: Path, url: str, target: Path) -> None:
+    """Test an archive that was received and keep its digest; refuse another one than the first time."""
+    try:
+        with _archive(part) as content:
+            for member in progress(_pictures_and_others(content), f"test {target.name}"):
+                with content.open(member) as file:
+                    while file.read(CHUNK):  # its checksum is compared at its end
+                        pass
+    except _Unusable as error:
+        part.unlink()
+        raise DataError(f"{url}: what came {error}; try again later, or put the file at {target}") from error
+    digest, known = _digest(part), target.with_name(target.name + ".sha256")
+    if known.exists() and known.read_bytes().strip() != digest.encode():
+        raise DataError(
+            f"{url} is another archive than the first time; delete {known} to use it all the same"
+        )
+    write_text(known, digest + "\n")
 
 
 def _digest(path: Path) -> str:

@@ -4,14 +4,16 @@
 import csv
 import hashlib
 import io
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
+from vgic_lib import paths
+from vgic_lib.datasets.downloads import picture_endings
 from vgic_lib.datasets.sources import SOURCES, Source
 from vgic_lib.errors import DataError, ParameterError, VgicError
 from vgic_lib.files import read_bytes, write_text
@@ -19,6 +21,7 @@ from vgic_lib.images import read_image, to_array
 from vgic_lib.progress import progress
 
 SPLITS = ("train", "validation", "test")
+NAME_BYTES = 128  # longest name of a photograph: files of it have more in their names
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Photograph:
     """One usable picture of a data set."""
 
     name: str  # unique in its data set, usable as a file name
-    path: str
+    path: str  # absolute; in a manifest relative to the project, if it lies there
     sha256: str  # of the file
     width: int
     height: int
@@ -78,9 +81,7 @@ def prepare(
     """
     if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise ParameterError(f"fractions {fractions} must not be negative and must sum to 1")
-    if minimum_side < 1 or limit < 0:
-        raise ParameterError("minimum_side must be at least 1, limit at least 0")
-    source = _source(dataset, folder)
+    source = choose(dataset, folder=folder, minimum_side=minimum_side, limit=limit)
     root = source.locate()
     found, skipped = _examine(root, dataset, source, minimum_side, limit)
     if not found:
@@ -88,6 +89,28 @@ def prepare(
         raise DataError(f"no usable picture in {root} ({reason}); put photographs there")
     splits = split([p.content for p in found], (0, 0, 1) if source.test_only else fractions)
     return Dataset(tuple(replace(p, split=splits[p.content]) for p in found), tuple(skipped))
+
+
+def choose(dataset: str, *, folder: str = "", minimum_side: int = 64, limit: int = 0) -> Source:
+    """Where the pictures of a data set come from; arguments as for `prepare`, which refuses the same.
+
+    Raises:
+        DataError: unknown data set, or missing folder.
+        ParameterError: impossible `minimum_side` or `limit`.
+    """
+    if minimum_side < 1 or limit < 0:
+        raise ParameterError("minimum_side must be at least 1, limit at least 0")
+    if dataset == "folder":
+        root = Path(folder).expanduser()
+        if not folder or not root.is_dir():
+            where = f"folder {os.path.abspath(root)} does not exist" if folder else "no folder is named"
+            raise DataError(f"{where}; give the folder that holds your photographs")
+        return Source(lambda: root, "unknown")
+    if dataset not in SOURCES:
+        raise DataError(f"unknown data set {dataset!r}; choose one of {', '.join([*SOURCES, 'folder'])}")
+    if folder:
+        raise DataError(f"a folder is given, but the data set is {dataset!r}; set the data set to 'folder'")
+    return SOURCES[dataset]
 
 
 def split(contents: Sequence[str], fractions: tuple[float, float, float]) -> dict[str, str]:
@@ -117,11 +140,14 @@ def with_validation(photographs: Iterable[Photograph], folder: str) -> tuple[Pho
 
 
 def write_manifest(dataset: Dataset, path: str | Path) -> None:
-    """Write one CSV row per picture, the skipped ones with their reason. Raises StorageError."""
+    """Write one CSV row per picture, the skipped ones with their reason. Raises StorageError.
+
+    Paths inside the project are written relative to it, so that it can be moved with its data.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(photograph) for photograph in dataset.photographs)
+    writer.writerows(asdict(p) | {"path": _portable(p.path)} for p in dataset.photographs)
     writer.writerows({"name": name, "skipped": reason} for name, reason in dataset.skipped)
     write_text(path, text.getvalue())
 
@@ -161,22 +187,9 @@ def load(photographs: Iterable[Photograph]) -> list[np.ndarray]:
 _COLUMNS = [field.name for field in fields(Photograph)] + ["skipped"]
 
 
-def _source(dataset: str, folder: str) -> Source:
-    if dataset == "folder":
-        root = Path(folder).expanduser()
-        if not folder or not root.is_dir():
-            raise DataError(f"folder {folder!r} does not exist; give the folder that holds your photographs")
-        return Source(lambda: root, "unknown")
-    if dataset not in SOURCES:
-        raise DataError(f"unknown data set {dataset!r}; choose one of {', '.join([*SOURCES, 'folder'])}")
-    if folder:
-        raise DataError(f"a folder is given, but the data set is {dataset!r}; set the data set to 'folder'")
-    return SOURCES[dataset]
-
-
 def _picture_files(root: Path) -> list[Path]:
     """Files below `root` whose ending is that of a picture, sorted; hidden ones are left out."""
-    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    endings = picture_endings()
     relative = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in endings)
     return [root / path for path in sorted(relative) if not any(part.startswith(".") for part in path.parts)]
 
@@ -194,9 +207,10 @@ def _examine(
         try:
             photograph = _photograph(path, dataset, source, minimum_side)
             if twin := found.get(photograph.content):
-                raise DataError(f"the same picture as {twin.path}")
+                raise DataError(f"the same picture as {Path(os.path.relpath(twin.path, root)).as_posix()}")
         except VgicError as error:
-            skipped.append(Skipped(path.relative_to(root).as_posix(), str(error)))
+            name = os.fsencode(path.relative_to(root)).decode(errors="replace")
+            skipped.append(Skipped(name, str(error)))
             continue
         if photograph.name in names:  # a/1.png and b/1.png
             photograph = replace(photograph, name=f"{photograph.name}-{photograph.content[:8]}")
@@ -206,6 +220,10 @@ def _examine(
 
 
 def _photograph(path: Path, dataset: str, source: Source, minimum_side: int) -> Photograph:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise DataError("its name is not UTF-8; rename it") from error
     image = read_image(path)
     if min(image.size) < minimum_side:
         raise DataError(
@@ -213,8 +231,8 @@ def _photograph(path: Path, dataset: str, source: Source, minimum_side: int) -> 
         )
     content = hashlib.sha256(f"{image.mode} {image.size}".encode() + image.tobytes()).hexdigest()
     return Photograph(
-        name=path.stem,
-        path=str(path.resolve()),
+        name=path.stem if len(path.stem.encode()) <= NAME_BYTES else f"{path.stem[:32]}-{content[:8]}",
+        path=os.path.abspath(path),
         sha256=_sha256(path),
         width=image.width,
         height=image.height,
@@ -230,8 +248,14 @@ def _sha256(path: str | Path) -> str:
     return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
+def _portable(path: str) -> str:
+    root = os.path.abspath(paths.root())
+    return Path(path).relative_to(root).as_posix() if Path(path).is_relative_to(root) else path
+
+
 def _from_row(row: dict[str, str]) -> Photograph:
-    photograph = Photograph(**{field.name: field.type(row[field.name]) for field in fields(Photograph)})
+    values = {field.name: field.type(row[field.name]) for field in fields(Photograph)}
+    photograph = Photograph(**values | {"path": os.path.abspath(paths.root() / values["path"])})
     if photograph.split not in SPLITS:
         raise ValueError(f"unknown split {photograph.split!r}")
     return photograph

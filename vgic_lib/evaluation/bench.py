@@ -44,12 +44,26 @@ def select(photographs: Sequence[Photograph], splits: Sequence[str], limit: int 
     Raises:
         ParameterError: unknown split, or nothing is left.
     """
-    if unknown := set(splits) - set(SPLITS):
-        raise ParameterError(f"unknown split {min(unknown)!r}; choose from {', '.join(SPLITS)}")
+    check_splits(splits)
     chosen = [photograph for photograph in photographs if photograph.split in splits]
     if not chosen:
         raise ParameterError(f"no photograph is in the split {','.join(splits)}; name another one")
     return chosen[:limit] if limit else chosen
+
+
+def check_splits(splits: Sequence[str]) -> None:
+    """Refuse an unknown split, or none at all. Raises ParameterError."""
+    unknown = [split for split in splits or [""] if split not in SPLITS]
+    if unknown:
+        raise ParameterError(f"unknown split {unknown[0]!r}; choose from {', '.join(SPLITS)}")
+
+
+def shown_picture(pictures: Sequence[Picture], wanted: str = "") -> str:
+    """Name of the picture that figures show: `wanted`, or else the first. Raises ParameterError."""
+    names = [picture.name for picture in pictures]
+    if wanted and wanted not in names:
+        raise ParameterError(f"no picture is called {wanted!r}, to be shown; choose from {', '.join(names)}")
+    return wanted or names[0]
 
 
 def load_pictures(photographs: Iterable[Photograph], folder: Path, crop: bool) -> list[Picture]:

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
 """What is measured: codecs at settings, ours and the classical ones."""
 
+import os
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from PIL import Image
 
-from vgic_lib import codec
+from vgic_lib import codec, paths
 from vgic_lib.codec.image import read
 from vgic_lib.errors import ParameterError
 from vgic_lib.evaluation.classical import ClassicalCodec, classical_codec
@@ -18,14 +20,38 @@ from vgic_lib.evaluation.measure import (
 )
 from vgic_lib.evaluation.results import Row, ratio_setting
 from vgic_lib.models.base import LatentModel
+from vgic_lib.models.store import SUFFIX, load_model
 
 
-def numbers(text: object) -> list[float]:
-    """The numbers in a comma-separated list. Raises ParameterError."""
+def words(text: str) -> list[str]:
+    """The words in a comma-separated list, each once."""
+    return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def numbers(text: str) -> list[float]:
+    """The numbers in a comma-separated list, each once. Raises ParameterError."""
     try:
-        return [float(word) for word in str(text).split(",") if word.strip()]
+        return list(dict.fromkeys(map(float, words(text))))
     except ValueError as error:
         raise ParameterError(f"{text!r} is no list of numbers; write it like 15,43,71") from error
+
+
+def models_at_hand(names: Sequence[str], run: str) -> list[LatentModel]:
+    """The models of these names, but for those that the same run will train first.
+
+    Raises:
+        ModelError: there is none of a name.
+        ParameterError: no names.
+    """
+    if not names:
+        raise ParameterError("no model is named; give one that `vgic models` lists")
+    training = os.path.abspath(paths.training_dir(run))
+    later = {
+        name
+        for name in names
+        if SUFFIX in name and os.path.abspath(name).startswith(training) and not Path(name).exists()
+    }
+    return [load_model(name) for name in names if name not in later]
 
 
 class OperatingPoint(NamedTuple):
@@ -56,10 +82,45 @@ def operating_points(
     return [OperatingPoint(offered[depth], offered[depth].label, float("nan")) for depth in bits]
 
 
+def points_to_measure(
+    model: LatentModel,
+    ladder: tuple[str, str],
+    searched: tuple[str, str],
+    search_steps: int,
+    ratios: str,
+    ratio_steps: int,
+) -> list[Point]:
+    """All points of our codec with a model that notebook 04 measures.
+
+    Args:
+        model: any.
+        ladder: lists of qualities and of bit depths; a model uses one of them.
+        searched: the same, to be compressed once more with `search_steps` of latent search.
+        search_steps: see there.
+        ratios: list of compression ratios.
+        ratio_steps: steps of latent search for these.
+
+    Raises:
+        ParameterError: one of these is impossible.
+    """
+    at, again = (operating_points(model, *map(numbers, lists)) for lists in (ladder, searched))
+    return [
+        *latent_points(model, at, again, search_steps),
+        *ratio_points(model, numbers(ratios), ratio_steps),
+    ]
+
+
 def latent_points(
     model: LatentModel, at: Sequence[OperatingPoint], searched: Sequence[OperatingPoint], steps: int
 ) -> list[Point]:
-    """Our codec at some operating points, and at those of `searched` with `steps` of latent search."""
+    """Our codec at some operating points, and at those of `searched` with `steps` of latent search.
+
+    Raises:
+        ParameterError: an impossible number of steps, or nothing to measure.
+    """
+    codec.check_options(search_steps=steps)
+    if not at:
+        raise ParameterError(f"{model.name} has nothing to be measured at; give qualities, or bits")
     return [_latent_point(model, point, 0) for point in at] + [
         _latent_point(model, point, steps) for point in searched if steps
     ]
@@ -70,7 +131,14 @@ def ratio_points(model: LatentModel, ratios: Sequence[float], steps: int) -> lis
 
     Where even the largest file of a picture is shorter, it is that one. Models whose settings are bit
     depths have no such points.
+
+    Raises:
+        ParameterError: an impossible ratio or number of steps.
     """
+    codec.check_options(search_steps=steps)
+    for ratio in ratios:
+        if not 0 < ratio < float("inf"):
+            raise ParameterError(f"{ratio:g} is no compression ratio; give one above 0, such as 6.12")
     if model.bit_depths:
         return []
     return [_ratio_point(model, ratio, steps) for ratio in ratios]

@@ -17,6 +17,7 @@ from vgic_lib import paths
 from vgic_lib.datasets.sources import KODAK_SHA256
 from vgic_lib.evaluation.classical import CLASSICAL as CLASSICAL_CODECS
 from vgic_lib.evaluation.results import aggregate, asked_ratio
+from vgic_lib.metrics.distortion import decibels
 from vgic_lib.metrics.perceptual import METRICS, judges
 
 OURS, CLASSICAL, PUBLISHED = "ours", "classical", "published"
@@ -57,7 +58,7 @@ def curve_points(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _with_decibels(points: pd.DataFrame) -> pd.DataFrame:
     """Add `ms_ssim_db`, which spreads the values of MS-SSIM near 1."""
-    return points.assign(ms_ssim_db=-10 * np.log10(1 - points["ms_ssim"]))
+    return points.assign(ms_ssim_db=decibels(1 - points["ms_ssim"]))
 
 
 def published_points() -> pd.DataFrame:
@@ -147,7 +148,7 @@ def _shared(
 
 def _rising(curve: pd.DataFrame, metric: str) -> tuple[np.ndarray, np.ndarray]:
     """Rates and PSNRs of a curve, in order, without points that cost more and are no better."""
-    curve = curve.sort_values("bpp")
+    curve = curve.sort_values(["bpp", metric], ascending=[True, False])
     curve = curve[curve[metric] > curve[metric].cummax().shift(fill_value=-np.inf)]
     return curve["bpp"].to_numpy(), curve[metric].to_numpy()
 

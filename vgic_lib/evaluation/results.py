@@ -16,6 +16,7 @@ import pandas as pd
 
 from vgic_lib import files, paths
 from vgic_lib.errors import DataError
+from vgic_lib.metrics.distortion import HIGHEST_DB
 
 METRICS = ("bytes", "bpp", "compression_ratio", "psnr_db", "ssim", "ms_ssim", "encode_s", "decode_s")
 
@@ -44,7 +45,7 @@ class Row:
     compression_ratio: float  # bytes of the pixels as 24-bit RGB / bytes of the file
     nominal_cr: float  # pixel values / latent elements, the "CR" of 2020; NaN for classical codecs
     bits_estimated: float  # by the model's probabilities; NaN for classical codecs
-    psnr_db: float
+    psnr_db: float  # HIGHEST_DB for equal pictures
     ssim: float
     ms_ssim: float
     encode_s: float
@@ -117,8 +118,9 @@ def write_rows(path: str | Path, rows: Iterable[Row]) -> None:
 
 
 def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
-    """The same as a table."""
-    return pd.DataFrame(rows, columns=COLUMNS)
+    """The same as a table; where an older version wrote an infinite PSNR, that of equal pictures."""
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    return frame.assign(psnr_db=frame["psnr_db"].clip(upper=HIGHEST_DB))
 
 
 def aggregate(rows: pd.DataFrame) -> pd.DataFrame:

@@ -60,8 +60,7 @@ def run(
         ParameterError: unknown method, or one that the model cannot do.
         StorageError: `path` cannot be written.
     """
-    gain_db = doubling_gain_db if model.trade_off(model.setting(50)) is None else None
-    configs = {name: _config(name, steps, gain_db) for name in methods}
+    configs = check(model, points, methods, steps=steps, doubling_gain_db=doubling_gain_db)
     table = KeyedTable(path, COLUMNS, KEY, "notebook 03")
     wanted = {_key(model, *job, configs[job[2]]): job for job in product(pictures, points, methods)}
     todo = {key: job for key, job in wanted.items() if overwrite or key not in table}
@@ -76,6 +75,29 @@ def run(
     table.rewrite()
     lines = (line for key in wanted for line in table[key])
     return pd.DataFrame(lines, columns=COLUMNS).astype(NUMBERS)
+
+
+def check(
+    model: LatentModel,
+    points: Sequence[OperatingPoint],
+    methods: Sequence[str],
+    *,
+    steps: int,
+    doubling_gain_db: float,
+) -> dict[str, SearchConfig]:
+    """Configuration of each method for a model; arguments as for `run`, which refuses the same.
+
+    Raises:
+        ParameterError: unknown method, one that the model cannot do, or nothing to search.
+    """
+    if not points or not methods:
+        raise ParameterError("nothing to search: name a method, and a quality or a bit depth")
+    gain_db = doubling_gain_db if model.trade_off(model.setting(50)) is None else None
+    configs = {name: _config(name, steps, gain_db) for name in methods}
+    for name, config in configs.items():
+        if config.start == "noise" and not model.starts_from_noise:
+            raise ParameterError(f"{model.name} needs its encoder, so it has no method {name!r}")
+    return configs
 
 
 def gains(traces: pd.DataFrame, doubling_gain_db: float) -> pd.DataFrame:

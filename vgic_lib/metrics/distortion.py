@@ -14,6 +14,7 @@ from vgic_lib.metrics.ms_ssim import SCALE_WEIGHTS, smallest_side
 from vgic_lib.metrics.ms_ssim import ms_ssim as ms_ssim_of_tensors
 from vgic_lib.metrics.tensors import as_tensor
 
+HIGHEST_DB = 100.0  # no decibels of quality exceed this; those of equal pictures would be infinite
 SSIM_WINDOW = 7  # flat window, as in the 2020 project
 
 
@@ -39,10 +40,14 @@ def quality(x: np.ndarray, x_hat: np.ndarray) -> Quality:
 
 
 def psnr_db(x: np.ndarray, x_hat: np.ndarray) -> float:
-    """Peak signal-to-noise ratio over all RGB values, in dB; infinite for equal pictures."""
+    """Peak signal-to-noise ratio over all RGB values, in dB; at most HIGHEST_DB, that of equal pictures."""
     _check(x, x_hat)
-    mse = np.mean((x.astype(np.float64) - x_hat) ** 2)
-    return float(10 * np.log10(255**2 / mse)) if mse else float("inf")
+    return float(decibels(np.mean((x.astype(np.float64) - x_hat) ** 2) / 255**2))
+
+
+def decibels(difference: np.ndarray | float) -> np.ndarray | float:
+    """-10 log10 of a difference that is 1 at most, such as 1 - MS-SSIM; at most HIGHEST_DB, also for none."""
+    return -10 * np.log10(np.maximum(difference, 10 ** (-HIGHEST_DB / 10)))
 
 
 def ssim(x: np.ndarray, x_hat: np.ndarray) -> float:

@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 
 from vgic_lib.errors import ParameterError
+from vgic_lib.metrics.st_lpips import SMALLEST_SIDE
 from vgic_lib.metrics.st_lpips import st_lpips as st_lpips_of_tensors
 from vgic_lib.metrics.tensors import as_tensor
 
@@ -50,13 +51,17 @@ def ssimulacra2(x: np.ndarray, x_hat: np.ndarray) -> float:
 def st_lpips(x: np.ndarray, x_hat: np.ndarray) -> float:
     """Distance of a decoded picture from the original by learned features: 0 is equal.
 
+    NaN where a side is shorter than SMALLEST_SIDE.
+
     Args:
-        x: original, uint8 (H, W, 3); sides of at least SMALLEST_SIDE.
+        x: original, uint8 (H, W, 3).
         x_hat: decoded picture, same shape and type.
 
     Raises:
         ParameterError: the package stlpips-pytorch is not installed.
     """
+    if min(x.shape[:2]) < SMALLEST_SIDE:
+        return float("nan")
     return st_lpips_of_tensors(as_tensor(x), as_tensor(x_hat)).item()
 
 
@@ -75,6 +80,12 @@ def cvvdp(x: np.ndarray, x_hat: np.ndarray) -> float:
     """
     score, _ = _cvvdp().predict(x_hat, x, dim_order="HWC")
     return float(score)
+
+
+def require() -> None:
+    """Refuse to go on where a package is missing that these metrics need. Raises ParameterError."""
+    _require("ssimulacra2", "ssimulacra2")
+    _require("stlpips_pytorch", "stlpips-pytorch")
 
 
 @cache

@@ -4,6 +4,7 @@
 import pandas as pd
 
 from vgic_lib.evaluation.rate_distortion import COMPARED_DB
+from vgic_lib.metrics.distortion import HIGHEST_DB
 from vgic_lib.metrics.perceptual import METRICS
 from vgic_lib.reporting.typeset import Column
 
@@ -14,7 +15,8 @@ BD_NOTES = (
     "numbers over very different ranges do not compare. Measured curves are compared with the JPEG files of "
     "this run, published ones with the published JPEG; “hyperprior” is the published curve of Ballé et al. "
     "2018. Per picture: mean ± standard deviation of each picture's own delta, over its own range. A curve "
-    "of the VAE-GAN joins its channel counts. Empty: not known, or no PSNR that both reach."
+    f"of the VAE-GAN joins its channel counts. Equal pictures count as {HIGHEST_DB:g} dB. Empty: not known, "
+    "or no PSNR that both reach."
 )
 _BD_COLUMNS = (
     Column("curve", "Codec"),

@@ -97,7 +97,9 @@ def _over_rate(ax: Axes, points: pd.DataFrame, metric: str) -> None:
         ax.plot(curve["bpp"], curve[metric], label=name, **looks[name])
     visible = points[points["bpp"].between(*rates)][metric]
     margin = 0.06 * (visible.max() - visible.min() + 1e-3)
-    ax.set(xscale="log", xlim=rates, ylim=(visible.min() - margin, visible.max() + margin))
+    ax.set(xscale="log", xlim=rates)
+    if visible.notna().any():  # pictures too small for the metric have none
+        ax.set(ylim=(visible.min() - margin, visible.max() + margin))
     ax.set(title=_axis_title(metric), xlabel="rate (bits per pixel, from the length of the file)")
     ax.xaxis.set_major_locator(LogLocator(base=2))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

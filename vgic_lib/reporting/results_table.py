@@ -10,6 +10,7 @@ import pandas as pd
 from vgic_lib.evaluation.classical import CLASSICAL
 from vgic_lib.evaluation.rate_distortion import curve_title
 from vgic_lib.evaluation.results import aggregate, asked_ratio
+from vgic_lib.metrics.distortion import HIGHEST_DB
 from vgic_lib.reporting.typeset import Column
 
 SAME_LENGTH = 0.05  # files whose mean lengths differ by more are not called equally long
@@ -141,9 +142,9 @@ def results_caption(rows: pd.DataFrame) -> str:
 
 _NOTES = (
     "Means over the pictures, ± standard deviation between them. PSNR and SSIM (flat 7 × 7 window) on "
-    "decoded 8-bit RGB. Real CR: bytes of 24-bit RGB / bytes of the file; bpp: bits of the file per pixel. "
-    "Last columns: PSNR of each classical codec with the file of nearest length to ours (* still more than "
-    "5% shorter, † longer: it has no closer one)."
+    f"decoded 8-bit RGB; equal pictures count as {HIGHEST_DB:g} dB. Real CR: bytes of 24-bit RGB / bytes of "
+    "the file; bpp: bits of the file per pixel. Last columns: PSNR of each classical codec with the file of "
+    "nearest length to ours (* still more than 5% shorter, † longer: it has no closer one)."
 )
 _NOTES_2020 = (
     " Nominal CR: pixel values / latent elements, the ratio of 2020, which counts no bits. The lines of 2020 "

@@ -10,21 +10,28 @@ from vgic_lib.errors import StorageError, VgicError
 
 
 def execute(notebook: Path, copy: Path, parameters: dict[str, Any]) -> None:
-    """Run `notebook` in a fresh kernel with `parameters`; the executed notebook is saved as `copy`.
+    """Run `notebook` in a fresh process of this interpreter; the executed notebook is saved as `copy`.
+
+    Args:
+        notebook: any.
+        copy: its folder is made.
+        parameters: replace the defaults of the notebook.
 
     Raises:
         VgicError: a cell failed or the kernel died; the copy shows where.
         StorageError: the copy cannot be written.
     """
     import papermill
-    from nbclient.exceptions import DeadKernelError
+
+    from vgic_lib.workbook.kernel import OwnKernelManager
 
     echo = Echo()
     try:
         copy.parent.mkdir(parents=True, exist_ok=True)
         papermill.execute_notebook(
-            notebook, copy, parameters, kernel_name="python3", cwd=paths.notebooks(), progress_bar=False,
-            stdout_file=echo, stderr_file=echo, on_cell_start=echo.cell_start, start_timeout=300,
+            notebook, copy, parameters, kernel_name="python3", kernel_manager_class=OwnKernelManager,
+            cwd=paths.notebooks(), progress_bar=False, stdout_file=echo, stderr_file=echo,
+            on_cell_start=echo.cell_start, start_timeout=300,
             extra_arguments=["--IPKernelApp.log_level=50"],  # else it complains of its loopback and its end
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:
@@ -32,10 +39,11 @@ def execute(notebook: Path, copy: Path, parameters: dict[str, Any]) -> None:
         raise VgicError(
             f"{notebook.stem}: cell {error.exec_count} failed: {reason} (see {_shown(copy)})"
         ) from error
-    except DeadKernelError as error:
+    except RuntimeError as error:  # of a kernel that died, or did not start
+        reason = " ".join(str(error).split())
         raise VgicError(
-            f"{notebook.stem}: its process was killed, perhaps for lack of memory; free some and run again "
-            f"(see {_shown(copy)})"
+            f"{notebook.stem}: its process was killed, perhaps for lack of memory ({reason}); free some and "
+            f"run again (see {_shown(copy)})"
         ) from error
     except OSError as error:
         raise StorageError(

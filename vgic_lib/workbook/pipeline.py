@@ -3,21 +3,24 @@
 
 A step's key is a hash of all that its result depends on: the notebook, its parameters, this
 library with its weights, and the keys of the notebooks before it. A step whose key stands in the
-manifest as done, and whose files are all still there, is skipped; a killed run therefore goes on
-where it stopped.
+manifest as done, whose files are all still there, and before which nothing runs, is skipped; a killed run
+therefore goes on where it stopped.
 """
 
+import csv
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from vgic_lib import environment, paths
 from vgic_lib.errors import VgicError
 from vgic_lib.workbook import manifest as manifests
+from vgic_lib.workbook.checks import check
 from vgic_lib.workbook.manifest import Manifest, StepRecord
 from vgic_lib.workbook.notebook_runner import execute
 from vgic_lib.workbook.profiles import Profile, Step, load_profile, make_plan
@@ -43,18 +46,21 @@ def run(
         only: numbers ("03") or names of the notebooks to run; none means all.
 
     Raises:
-        ParameterError: an unknown profile, notebook or parameter; nothing has run then.
+        ParameterError: an unknown profile, notebook or parameter, or a value that a notebook refuses;
+            nothing has run then.
         VgicError: a notebook failed.
+        KeyboardInterrupt: with a message that says how to go on.
     """
     chosen, overrides, name = load_profile(profile), dict(parameters or {}), run or profile
     plan = make_plan(chosen, overrides, name, only)
     before = manifests.read_manifest(name)
-    todo = [step for step in plan if step.chosen and not _is_done(step, before)]
+    todo = _to_run(plan, before)
+    check(todo)
     _say(f"run {name}: profile {profile}, {len(todo)} of {len(plan)} notebooks to run")
     if not todo and before is not None and _report_path(name).exists():
         manifest = before
     else:
-        manifest = _run_steps(_start_manifest(chosen, overrides, name, plan, before), plan, todo)
+        manifest = _run_steps(_start_manifest(chosen, overrides, name, plan, todo, before), plan, todo)
     _say(f"report: {_relative(_report_path(name))}")
     _show_table(name)
     return manifest
@@ -76,6 +82,13 @@ def _run_steps(manifest: Manifest, plan: tuple[Step, ...], todo: list[Step]) -> 
     return manifest
 
 
+def _to_run(plan: tuple[Step, ...], before: Manifest | None) -> list[Step]:
+    """Chosen steps from the first that is not done: what those behind it rest on may change."""
+    chosen = [step for step in plan if step.chosen]
+    done = list(takewhile(lambda step: _is_done(step, before), chosen))
+    return chosen[len(done) :]
+
+
 def _is_done(step: Step, manifest: Manifest | None) -> bool:
     record = {record.name: record for record in manifest.steps}.get(step.name) if manifest else None
     if (
@@ -85,17 +98,38 @@ def _is_done(step: Step, manifest: Manifest | None) -> bool:
         or step.parameters.get("overwrite")
     ):
         return False
-    return all((paths.root() / name).exists() for name in record.files)
+    try:
+        return all(path.exists() for path in _files(record))
+    except (OSError, ValueError, KeyError, csv.Error):  # a manifest of photographs that is none
+        return False
+
+
+def _files(record: StepRecord) -> Iterator[Path]:
+    """Files that a step wrote, and the photographs that it chose: those of a manifest among them."""
+    for path in (paths.root() / name for name in record.files):
+        yield path
+        if path.name == "manifest.csv":
+            with path.open(encoding="utf-8", newline="") as file:
+                yield from (paths.root() / line["path"] for line in csv.DictReader(file) if line["path"])
 
 
 def _start_manifest(
-    profile: Profile, overrides: dict[str, Any], run: str, plan: tuple[Step, ...], before: Manifest | None
+    profile: Profile,
+    overrides: dict[str, Any],
+    run: str,
+    plan: tuple[Step, ...],
+    todo: list[Step],
+    before: Manifest | None,
 ) -> Manifest:
-    """Manifest of this run, with what an earlier one did under the same keys."""
+    """Manifest of this run, with what an earlier one did under the same keys; none of `todo` is done."""
     known = {(record.name, record.key): record for record in (before.steps if before else ())}
-    records = [
-        known.get((step.name, step.key)) or StepRecord(step.name, step.key, step.parameters) for step in plan
-    ]
+    again = {step.name for step in todo}
+    records = []
+    for step in plan:
+        record = known.get((step.name, step.key))
+        if record is None or (record.status == "done" and step.name in again):
+            record = StepRecord(step.name, step.key, step.parameters)
+        records.append(record)
     seeds = {step.name: step.parameters["seed"] for step in plan if "seed" in step.parameters}
     return Manifest(
         run,
@@ -126,6 +160,11 @@ def _run_step(manifest: Manifest, step: Step, label: str) -> Manifest:
     except VgicError as failure:
         status, error = "failed", str(failure)
         raise
+    except KeyboardInterrupt as stop:
+        how = "run the same command again to go on with what it has kept"
+        if step.parameters.get("overwrite"):
+            how = "the same command starts again; without overwrite, it keeps what is finished"
+        raise KeyboardInterrupt(f"interrupted in {step.name}; {how}") from stop
     finally:
         time_s = round(time.monotonic() - start, 3)
         written = _written_since(manifest.run, record.started)
@@ -146,20 +185,19 @@ def _record(manifest: Manifest, record: StepRecord) -> Manifest:
 def _written_since(run: str, started: str) -> tuple[str, ...]:
     since = datetime.fromisoformat(started).timestamp()
     found = [path for folder in (paths.run_dir(run), paths.results_dir(run)) for path in folder.rglob("*")]
-    new = [
-        path for path in found if path.is_file() and path.name not in OWN and path.stat().st_mtime >= since
-    ]
+    found = [path for path in found if path.is_file() and path.name not in OWN and path.name[0] != "."]
+    new = [path for path in found if path.stat().st_mtime >= since]  # hidden: half-written by a killed one
     return tuple(sorted(path.relative_to(paths.root()).as_posix() for path in new))
 
 
 def _publish(manifest: Manifest) -> None:
-    """Write the report, and the manifest beside the tables and figures, which may be tracked."""
-    write_report(manifest, paths.run_dir(manifest.run) / "notebooks", _report_path(manifest.run))
+    """Write the manifest beside the tables and figures, which may be tracked, and the report, last of all."""
     if paths.results_dir(manifest.run).exists():
         steps = tuple(dataclasses.replace(step, files=()) for step in manifest.steps)
         manifests.write_manifest(
             dataclasses.replace(manifest, steps=steps), paths.results_dir(manifest.run) / "manifest.json"
         )
+    write_report(manifest, paths.run_dir(manifest.run) / "notebooks", _report_path(manifest.run))
 
 
 def _show_table(run: str) -> None:

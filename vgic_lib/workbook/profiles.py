@@ -57,7 +57,7 @@ def load_profile(name: str) -> Profile:
         for entry in entries:
             dict.items(entry.parameters)
         return Profile(name, str(values["description"]), entries)
-    except (yaml.YAMLError, TypeError, KeyError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise ParameterError(
             f"profile {name!r} is badly written ({reason}); it needs a description and notebooks, a list of "
@@ -112,8 +112,7 @@ def read_parameters(notebook: Path) -> dict[str, Any]:
         ParameterError: no such notebook, or its parameters are not plain ``name: type = literal`` lines.
     """
     try:
-        tagged = [cell for cell in _cells(notebook) if "parameters" in cell["metadata"].get("tags", [])]
-        lines: list[Any] = [node for cell in tagged for node in ast.parse("".join(cell["source"])).body]
+        lines: list[Any] = ast.parse(tagged_source(notebook, "parameters")).body
         return {node.target.id: ast.literal_eval(node.value) for node in lines}
     except FileNotFoundError as error:
         raise ParameterError(f"there is no notebook {notebook.name}; correct the profile") from error
@@ -121,6 +120,12 @@ def read_parameters(notebook: Path) -> dict[str, Any]:
         raise ParameterError(
             f"notebook {notebook.name} or its parameters cell cannot be read: {error}"
         ) from error
+
+
+def tagged_source(notebook: Path, tag: str) -> str:
+    """Source of the cells of a notebook that have a tag; empty if there is none."""
+    cells = [cell for cell in _cells(notebook) if tag in cell["metadata"].get("tags", [])]
+    return "\n".join("".join(cell["source"]) for cell in cells)
 
 
 def library_digest() -> str:
@@ -153,6 +158,9 @@ def _resolve(entry: Entry, defaults: dict[str, Any], overrides: dict[str, Any], 
             f"{entry.name} has no parameter {unknown[0]!r} to set; choose from {known or 'none'}"
         )
     values = {name: _convert(entry.name, name, value, defaults[name]) for name, value in given.items()}
+    for name, value in values.items():
+        if isinstance(value, int | float) and not 0 <= value < float("inf"):
+            raise ParameterError(f"parameter {name!r} of {entry.name} must be 0 or more, not {value}")
     return {**defaults, **values, **({"run": run} if "run" in defaults else {})}
 
 
