@@ -27,6 +27,7 @@ TESTED_ELSEWHERE = {  # modules without a test module of their name, and why
     "desk/view": "tested with the desk, in desk/test_desk.py",
     "desk/widgets": "tested with the desk, in desk/test_desk.py and test_browser.py",
     "desk/work": "tested with the desk, in desk/test_desk.py",
+    "formats/limits": "one number, used in test_images.py and bitstream/test_container.py",
     "metrics/tensors": "colour and checks, tested with the metrics that use them",
     "metrics/windows": "Gaussian windows, tested with the metrics that use them",
     "models/base": "types, shared by the models' tests",

@@ -24,7 +24,7 @@ from helpers.tiny_hyperprior import tiny_model  # noqa: E402
 
 from vgic_lib.bitstream import container  # noqa: E402
 from vgic_lib.bitstream.fixed_point import LARGEST_RESIDUAL, ExactNetworks, mirrored, receiver  # noqa: E402
-from vgic_lib.bitstream.range_coding import Decoder, Tables  # noqa: E402
+from vgic_lib.bitstream.range_coding import RangeDecoder, Tables  # noqa: E402
 from vgic_lib.models import store  # noqa: E402
 from vgic_lib.models.hyperprior import HyperpriorModel  # noqa: E402
 
@@ -41,7 +41,7 @@ def symbols_digest(data, device="cpu"):
         return digest(model.decode(sections, setting, size))
     if model.kind != HyperpriorModel.kind:
         return None
-    receive = receiver(Decoder(sections[0], Tables(mirrored(model.frequencies), LARGEST_RESIDUAL)))
+    receive = receiver(RangeDecoder(sections[0], Tables(mirrored(model.frequencies), LARGEST_RESIDUAL)))
 
     def exchange(index, wanted):
         return receive(index.cpu(), wanted).to(device)

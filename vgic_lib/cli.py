@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from vgic_lib import __version__, files, terminal
 from vgic_lib.errors import BitstreamError, ModelError, ParameterError, PictureWarning, VgicError
+from vgic_lib.formats.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
     from vgic_lib.codec.conversion import Conversion
@@ -92,7 +93,11 @@ def build_parser() -> argparse.ArgumentParser:
     decompress.epilog = f"In a folder, a.png.vgic becomes a.png.png, and a.vgic a.png. {_REPEATED}"
     _add_paths(decompress)
     decompress.add_argument(
-        "--max-pixels", type=int, default=2**26, metavar="N", help="refuse larger ones (default: 67 million)"
+        "--max-pixels",
+        type=int,
+        default=MAX_PIXELS,
+        metavar="N",
+        help="refuse larger ones (default: 67 million)",
     )
     info = add("info", _info, "show what is in a .vgic file, or what a model is")
     subject = info.add_mutually_exclusive_group(required=True)

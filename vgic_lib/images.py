@@ -19,9 +19,9 @@ from PIL import Image, UnidentifiedImageError
 
 from vgic_lib.errors import ImageError, PictureWarning
 from vgic_lib.formats import colours, headers
+from vgic_lib.formats.limits import MAX_PIXELS
 from vgic_lib.formats.metadata import Metadata, metadata, orientation
 
-MAX_PIXELS = 2**26  # width times height; larger pictures are refused before they are decoded
 CROP_2020 = (178, 218)  # width, height of the pictures of the 2020 project
 
 _MODES = {  # mode of an open picture -> mode without transparency that it is read as

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vgic_lib.bitstream.range_coding import Decoder, Encoder, Tables
+from vgic_lib.bitstream.range_coding import RangeDecoder, RangeEncoder, Tables
 from vgic_lib.errors import BitstreamError
 
 
 def round_trip(tables: Tables, calls: list[tuple[np.ndarray, np.ndarray]]) -> bytes:
-    encoder = Encoder(tables)
+    encoder = RangeEncoder(tables)
     for symbols, index in calls:
         encoder.put(symbols, index)
     data = encoder.finish()
-    decoder = Decoder(data, tables)
+    decoder = RangeDecoder(data, tables)
     for symbols, index in calls:
         np.testing.assert_array_equal(decoder.get(index), symbols)
     return data
@@ -72,7 +72,7 @@ def test_stream_is_frozen() -> None:
 
 @given(data=st.binary(max_size=40))
 def test_garbage_gives_symbols_in_range_or_an_error(data: bytes) -> None:
-    decoder = Decoder(data, Tables(np.array([[1, 1000, 3], [4, 4, 0]]), 1))
+    decoder = RangeDecoder(data, Tables(np.array([[1, 1000, 3], [4, 4, 0]]), 1))
     try:
         symbols = decoder.get(np.arange(300) % 2)
     except BitstreamError:
@@ -84,7 +84,7 @@ def test_garbage_gives_symbols_in_range_or_an_error(data: bytes) -> None:
 def test_too_short_a_stream_is_refused_at_once() -> None:
     """A forged size of a million symbols in four bytes must not cost a million symbols of work."""
     with pytest.raises(BitstreamError, match="too short"):
-        Decoder(bytes(4), Tables(np.array([[1, 2, 1]]))).get(np.zeros(10**6, np.uint8))
+        RangeDecoder(bytes(4), Tables(np.array([[1, 2, 1]]))).get(np.zeros(10**6, np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_bad_tables_are_refused(frequencies: np.ndarray) -> None:
 @pytest.mark.parametrize(("symbol", "table"), [(-2, 0), (2, 0), (0, 1), (0, -1)])
 def test_symbols_and_tables_out_of_range_are_refused(symbol: int, table: int) -> None:
     with pytest.raises(ValueError):
-        Encoder(Tables(np.array([[1, 1, 1]]), 1)).put(np.array([symbol]), np.array([table]))
+        RangeEncoder(Tables(np.array([[1, 1, 1]]), 1)).put(np.array([symbol]), np.array([table]))
 
 
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError):
-        Encoder(Tables(np.array([[1, 1]]))).put(np.zeros(3, int), np.zeros(2, int))
+        RangeEncoder(Tables(np.array([[1, 1]]))).put(np.zeros(3, int), np.zeros(2, int))

@@ -8,7 +8,7 @@ from helpers.pictures import exif, jxl_of, noise, orientation, ramps, saved
 from PIL import Image
 
 from vgic_lib.formats import headers
-from vgic_lib.formats.jpeg_xl import Header
+from vgic_lib.formats.jpeg_xl import JxlHeader
 
 SIZES = [(1, 1), (256, 256), (300, 200), (2000, 3), (320, 180), (264, 8), (40, 32), (1, 9000)]
 
@@ -18,8 +18,8 @@ def read(data):
 
 
 def test_fields():
-    assert read(jxl_of(ramps())) == Header(24, 16, orientation=1, bits=8)
-    assert read(jxl_of(ramps(), turned=True, deep=True)) == Header(24, 16, orientation=6, bits=10)
+    assert read(jxl_of(ramps())) == JxlHeader(24, 16, orientation=1, bits=8)
+    assert read(jxl_of(ramps(), turned=True, deep=True)) == JxlHeader(24, 16, orientation=6, bits=10)
     assert read(saved(noise("L").convert("F"), "JXL", lossless=True)).bits == 16
 
 
@@ -28,7 +28,7 @@ def test_fields():
     "options", [{"lossless": True}, {"quality": 90}, {"exif": exif(orientation(1))[6:]}], ids=" ".join
 )
 def test_sizes(size, options):
-    assert read(saved(Image.new("RGB", size), "JXL", **options)) == Header(*size, orientation=1, bits=8)
+    assert read(saved(Image.new("RGB", size), "JXL", **options)) == JxlHeader(*size, orientation=1, bits=8)
 
 
 def test_other_and_cut_files():

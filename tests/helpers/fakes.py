@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vgic_lib.bitstream.range_coding import Decoder, Encoder, Tables
+from vgic_lib.bitstream.range_coding import RangeDecoder, RangeEncoder, Tables
 from vgic_lib.errors import BitstreamError, ModelError, ParameterError
 from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel, Quantised
@@ -94,7 +94,7 @@ class FakeModel(LatentModel):
 
     def encode(self, latents_hat: tuple[Tensor, ...], setting: FakeSetting) -> list[bytes]:
         symbols = self.rounded(latents_hat, setting)[0][0].to(torch.int64).numpy()
-        encoder = Encoder(self._tables(setting))
+        encoder = RangeEncoder(self._tables(setting))
         encoder.put(symbols, self._index(symbols.shape))
         return [encoder.finish()]
 
@@ -106,7 +106,7 @@ class FakeModel(LatentModel):
                 f"the file is damaged: {len(sections)} sections of latents; get a fresh copy"
             )
         index = self._index(self.latent_shapes(setting, size)[0][1:])
-        symbols = Decoder(sections[0], self._tables(setting)).get(index)
+        symbols = RangeDecoder(sections[0], self._tables(setting)).get(index)
         return (torch.from_numpy(symbols).float()[None],)
 
     @staticmethod

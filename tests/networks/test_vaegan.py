@@ -11,7 +11,7 @@ from vgic_lib.networks.vaegan import (
     CHANNEL_COUNTS,
     Encoder,
     Generator,
-    ResidualBlock,
+    PaddedResidualBlock,
     initialise_as_published,
 )
 
@@ -92,7 +92,7 @@ def test_sizes_of_2_modulo_4_come_back(size):
 
 @torch.no_grad()
 def test_a_residual_block_without_its_last_layer_is_the_identity():
-    block, x = ResidualBlock(3), torch.randn(1, 3, 5, 4)
+    block, x = PaddedResidualBlock(3), torch.randn(1, 3, 5, 4)
     assert not torch.equal(block(x), x)
     block[4].weight.zero_()
     block[4].bias.zero_()

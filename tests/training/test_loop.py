@@ -27,8 +27,8 @@ from helpers.samples import smooth_pictures
 from torch import nn
 
 from vgic_lib.errors import ModelError, ParameterError
-from vgic_lib.training import loop, losses, vaegan
-from vgic_lib.training.loop import CHECKPOINT, METRICS, Trainer, train
+from vgic_lib.training import loop, vaegan, vaegan_steps
+from vgic_lib.training.loop import CHECKPOINT, METRICS_FILE, Trainer, train
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,8 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize(
     ("owner", "name", "call", "after"),
     [
-        (losses, "distortion", 2, False),  # in the middle of a step
-        (losses, "update", 3, True),  # weights updated, step not yet counted
+        (vaegan_steps, "distortion", 2, False),  # in the middle of a step
+        (vaegan_steps, "update", 3, True),  # weights updated, step not yet counted
         (loop, "write_metrics", 0, False),  # step counted, row not yet written
         (loop, "write_metrics", 1, True),
     ],
@@ -99,7 +99,7 @@ def test_an_adversarial_run_goes_on_bit_for_bit(tmp_path, monkeypatch, call):
     images = smooth_pictures(2, 220, 180)
     train(ADVERSARIAL, tmp_path / "whole", images, device="cpu")
     with monkeypatch.context() as patch:
-        cut_at(patch, losses, "update", call, KeyboardInterrupt)
+        cut_at(patch, vaegan_steps, "update", call, KeyboardInterrupt)
         with pytest.raises(KeyboardInterrupt):
             train(ADVERSARIAL, tmp_path / "cut", images, device="cpu")
     train(ADVERSARIAL, tmp_path / "cut", images, device="cpu")
@@ -117,7 +117,7 @@ def test_a_finished_run_is_not_trained_again(whole, monkeypatch):
 
 
 def test_metrics_are_written_as_a_table(whole):
-    with (whole / METRICS).open() as file:
+    with (whole / METRICS_FILE).open() as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["2", "4", "5"]
     assert [bool(row["validation_psnr_db_2"]) for row in rows] == [False, True, True]

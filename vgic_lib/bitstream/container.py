@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from vgic_lib.errors import BitstreamError
+from vgic_lib.formats.limits import MAX_PIXELS
 
 MAGIC = b"VGIC"
 VERSION = 2  # the newest; a file has the lowest that can say what is in it
-MAX_PIXELS = 2**26  # width times height
 MAX_SIDE = 65535  # pixels
 MAX_SECTIONS = 255
 LARGEST_METADATA = 2**24  # bytes, unpacked

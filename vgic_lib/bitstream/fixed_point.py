@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vgic_lib.bitstream.range_coding import Decoder, Encoder
+from vgic_lib.bitstream.range_coding import RangeDecoder, RangeEncoder
 from vgic_lib.errors import ModelError
 from vgic_lib.networks.context import INDEX_UNIT, SLOPE, Conv, Pass
 from vgic_lib.networks.hyperprior import Hyperprior
@@ -57,7 +57,7 @@ def code_lengths(frequencies: Tensor) -> Tensor:
     return -torch.log2(weight / (2 * weight.sum(1, keepdim=True) - weight[:, :1])).float()
 
 
-def sender(encoder: Encoder) -> Exchange:
+def sender(encoder: RangeEncoder) -> Exchange:
     """Exchange of an encoder: rounds residuals and writes them. Scale index 0 means 0, and takes no bits."""
 
     def exchange(index: Tensor, wanted: Tensor | None) -> Tensor:
@@ -69,7 +69,7 @@ def sender(encoder: Encoder) -> Exchange:
     return exchange
 
 
-def receiver(decoder: Decoder) -> Exchange:
+def receiver(decoder: RangeDecoder) -> Exchange:
     """Exchange of a decoder: reads what `sender` wrote."""
 
     def exchange(index: Tensor, wanted: Tensor | None) -> Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vgic_lib.bitstream.range_coding import Decoder, Encoder, Tables
+from vgic_lib.bitstream.range_coding import RangeDecoder, RangeEncoder, Tables
 
 COARSEST = 16  # latent elements between points of the first grid
 HALVINGS = (8, 4, 2, 1)
@@ -28,7 +28,7 @@ SHARES = 12  # common denominator of means of 1, 2, 3 or 4 neighbours
 ALPHA_ONE = 16  # denominator of the prediction weight
 
 
-class Pass(NamedTuple):
+class Refinement(NamedTuple):
     """Positions that are coded together, given all earlier ones."""
 
     rows: Tensor  # (R,) and
@@ -37,17 +37,17 @@ class Pass(NamedTuple):
     category: int
 
 
-def passes(height: int, width: int) -> Iterator[Pass]:
+def passes(height: int, width: int) -> Iterator[Refinement]:
     """Cover a (height, width) grid, coarse to fine; each position comes exactly once."""
-    yield Pass(torch.arange(0, height, COARSEST), torch.arange(0, width, COARSEST), (), 0)
+    yield Refinement(torch.arange(0, height, COARSEST), torch.arange(0, width, COARSEST), (), 0)
     for level, s in enumerate(HALVINGS):
         even = [torch.arange(0, side, 2 * s) for side in (height, width)]
         odd = [torch.arange(min(s, side), side, 2 * s) for side in (height, width)]
         corners = ((-s, -s), (-s, s), (s, -s), (s, s))
         cross = ((0, -s), (0, s), (-s, 0), (s, 0))
-        yield Pass(odd[0], odd[1], corners, 1 + 2 * level)
-        yield Pass(even[0], odd[1], cross, 2 + 2 * level)
-        yield Pass(odd[0], even[1], cross, 2 + 2 * level)
+        yield Refinement(odd[0], odd[1], corners, 1 + 2 * level)
+        yield Refinement(even[0], odd[1], cross, 2 + 2 * level)
+        yield Refinement(odd[0], even[1], cross, 2 + 2 * level)
 
 
 class Neighbourhood(NamedTuple):
@@ -57,7 +57,7 @@ class Neighbourhood(NamedTuple):
     context: Tensor  # 0..CONTEXTS - 1
 
 
-def look_around(k: Tensor, at: Pass) -> Neighbourhood:
+def look_around(k: Tensor, at: Refinement) -> Neighbourhood:
     """Mean and spread of the known neighbours of a pass's positions in symbols `k` (B, n, h, w)."""
     batch, channels, height, width = k.shape
     total = count = 0
@@ -107,7 +107,7 @@ class InterlacedPrior(nn.Module):
         """(T, 2 largest + 1) frequencies of the residuals -largest..largest."""
         return self.frequencies[:, LARGEST - self.largest : LARGEST + self.largest + 1]
 
-    def predict(self, k: Tensor, at: Pass) -> tuple[Tensor, Tensor]:
+    def predict(self, k: Tensor, at: Refinement) -> tuple[Tensor, Tensor]:
         """Prediction, before it is rounded down to a symbol, and table index of a pass, (B, n, R, C) each."""
         batch, channels = k.shape[:2]
         centre = self.centre[:channels, None, None].to(k)
@@ -137,7 +137,7 @@ class InterlacedPrior(nn.Module):
             bits[:, at.rows[:, None], at.columns] = cost.sum(1)
         return bits
 
-    def _costs(self, k: Tensor) -> Iterator[tuple[Pass, Tensor]]:
+    def _costs(self, k: Tensor) -> Iterator[tuple[Refinement, Tensor]]:
         """Each pass, and the code lengths (B, n, R, C) of its symbols."""
         frequencies = self.used_frequencies().double()
         cost = -torch.log2(frequencies / frequencies.sum(1, keepdim=True)).to(k)
@@ -162,7 +162,7 @@ class InterlacedPrior(nn.Module):
     @torch.no_grad()
     def encode(self, k: Tensor) -> bytes:
         """Range-code symbols (1, n, h, w)."""
-        encoder = Encoder(self.coder_tables())
+        encoder = RangeEncoder(self.coder_tables())
         for at in passes(*k.shape[2:]):
             prediction, table = self.predict(k.float(), at)
             residual = k[:, :, at.rows[:, None], at.columns] - prediction.floor()
@@ -172,7 +172,7 @@ class InterlacedPrior(nn.Module):
     @torch.no_grad()
     def decode(self, data: bytes, shape: Sequence[int]) -> Tensor:
         """Symbols (1, n, h, w) as float32. Raises BitstreamError if `data` cannot be an encoding."""
-        decoder = Decoder(data, self.coder_tables())
+        decoder = RangeDecoder(data, self.coder_tables())
         k = torch.zeros(tuple(shape))
         for at in passes(*k.shape[2:]):
             prediction, table = self.predict(k, at)
@@ -212,7 +212,7 @@ class InterlacedPrior(nn.Module):
         weight = product / square.clamp(min=1e-9)
         self.alpha.copy_((ALPHA_ONE * weight).round().clamp(0, ALPHA_ONE))
 
-    def _count(self, k: Tensor, at: Pass, count: Tensor) -> None:
+    def _count(self, k: Tensor, at: Refinement, count: Tensor) -> None:
         """Add the residuals of a pass to the histogram (n, categories, contexts, symbols)."""
         prediction, _ = self.predict(k, at)
         residual = (k[:, :, at.rows[:, None], at.columns] - prediction.floor()).long() + self.largest

@@ -75,7 +75,7 @@ class Tables:
         return float(counts @ self._least_bits)
 
 
-class Encoder:
+class RangeEncoder:
     """Codes symbols one call after the other; within a call they are grouped by table, ascending."""
 
     def __init__(self, tables: Tables) -> None:
@@ -115,10 +115,10 @@ class Encoder:
         return kept.to_bytes((length_bits - dropped_bits) // 8)
 
 
-class Decoder:
+class RangeDecoder:
     """Reads symbols in the order and grouping of `Encoder.put`.
 
-    Bytes that no `Encoder` wrote give meaningless symbols in range, or a BitstreamError.
+    Bytes that no `RangeEncoder` wrote give meaningless symbols in range, or a BitstreamError.
     """
 
     def __init__(self, data: bytes, tables: Tables) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from vgic_lib import codec
 from vgic_lib.datasets import sources
 from vgic_lib.desk import view, work
-from vgic_lib.desk.widgets import WRAP, Column, Controls
+from vgic_lib.desk.widgets import WRAP, Controls, Panel
 from vgic_lib.desk.work import Check, Outcome, Request, Superseded, Worker
 from vgic_lib.errors import VgicError
 from vgic_lib.evaluation.classical import CLASSICAL
@@ -62,7 +62,7 @@ class Desk:
         )  # fmt: skip
         self.status, self.message, self.table, self.downloads = (widgets.HTML() for _ in range(4))
         self.curve = widgets.Image(layout={"width": "100%", "display": "none"})
-        self.original, self.ours, self.beside = self.columns = [Column() for _ in range(3)]
+        self.original, self.ours, self.beside = self.columns = [Panel() for _ in range(3)]
         self.widget = self._page()
         self._stop = threading.Event()
         self._trace: list[TracePoint] = []  # of the newest search
@@ -211,7 +211,7 @@ class Desk:
         picture, caption = view.bits_picture(bits, request.image)
         self.original.show_map(picture, caption)
 
-    def _show_outcome(self, column: Column, request: Request, outcome: Outcome) -> None:
+    def _show_outcome(self, column: Panel, request: Request, outcome: Outcome) -> None:
         image = outcome.image.convert("RGB")
         column.show(image, view.caption(outcome), self.controls.box(image))
         column.show_map(*view.error_picture(outcome, request.image))

@@ -93,7 +93,7 @@ class Controls:
         self.target.layout.display = "none" if by_quality else None
 
 
-class Column:
+class Panel:
     """A picture with its caption, its enlarged part and a map below."""
 
     def __init__(self) -> None:
@@ -144,10 +144,10 @@ def _dropdown(options: Sequence, value: str, description: str) -> widgets.Dropdo
 
 
 def _slow() -> dict:
-    """Of a slider that acts when it is let go."""
+    """Options of a slider that acts when it is let go."""
     return {"continuous_update": False, "layout": {"width": "420px"}, "style": {"description_width": "90px"}}
 
 
 def _narrow(width: int) -> dict:
-    """Of a widget of so many pixels, with a short description."""
+    """Layout of a narrow widget with a short description."""
     return {"layout": {"width": f"{width}px"}, "style": {"description_width": "75px"}}

@@ -18,7 +18,7 @@ from vgic_lib import files, paths
 from vgic_lib.errors import DataError
 from vgic_lib.metrics.distortion import HIGHEST_DB
 
-METRICS = ("bytes", "bpp", "compression_ratio", "psnr_db", "ssim", "ms_ssim", "encode_s", "decode_s")
+MEASURES = ("bytes", "bpp", "compression_ratio", "psnr_db", "ssim", "ms_ssim", "encode_s", "decode_s")
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,12 @@ def aggregate(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean over pictures of the per-picture values, one line per codec and setting.
 
     Files made to match another file's length are one setting, whatever quality each took. Columns:
-    the labels, `images`, the means `quality` and `nominal_cr`, and for each of METRICS the mean and
+    the labels, `images`, the means `quality` and `nominal_cr`, and for each of MEASURES the mean and
     `<metric>_std`, the standard deviation between pictures (NaN for one picture).
     """
     labels = ["codec", "setting", "matched_to", "num_channels", "bits", "search_steps"]
     rows = rows.assign(setting=rows["setting"].where(rows["matched_to"] == "", ""))
     groups = rows.groupby(labels, sort=False)
-    spread = groups[list(METRICS)].std(ddof=0).where(groups.size() > 1).add_suffix("_std")
-    means = groups[[*METRICS, "quality", "nominal_cr"]].mean()
+    spread = groups[list(MEASURES)].std(ddof=0).where(groups.size() > 1).add_suffix("_std")
+    means = groups[[*MEASURES, "quality", "nominal_cr"]].mean()
     return pd.concat([groups.size().rename("images"), means, spread], axis=1).reset_index()

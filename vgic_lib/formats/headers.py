@@ -104,7 +104,7 @@ def colours(image: Image.Image) -> Colours:
     return Colours(points, profile, gamma, chromaticity)
 
 
-def jxl(stream: IO[bytes]) -> jpeg_xl.Header | None:
+def jxl(stream: IO[bytes]) -> jpeg_xl.JxlHeader | None:
     """What an open file of JPEG XL says of itself; None for another kind of file.
 
     The plug-in unpacks all pixels when it opens a file, so its size is to be asked here first.
@@ -121,7 +121,7 @@ def jxl(stream: IO[bytes]) -> jpeg_xl.Header | None:
     return None
 
 
-def jxl_header(image: Image.Image) -> jpeg_xl.Header | None:
+def jxl_header(image: Image.Image) -> jpeg_xl.JxlHeader | None:
     """Header of an open JPEG XL file; None for one that wraps a JPEG file, and for other formats."""
     return None if image.format != "JXL" or image.jpeg else jxl(io.BytesIO(image.fc))
 

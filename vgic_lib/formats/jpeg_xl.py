@@ -4,7 +4,7 @@
 from typing import NamedTuple
 
 
-class Header(NamedTuple):
+class JxlHeader(NamedTuple):
     """Start of the code stream of a JPEG XL file."""
 
     width: int
@@ -13,27 +13,27 @@ class Header(NamedTuple):
     bits: int
 
 
-def read_header(code: bytes) -> Header:
+def read_header(code: bytes) -> JxlHeader:
     """Header of a code stream, which begins with FF 0A; only the first 66 bytes are looked at."""
     bits = _Bits(bytes(code[2:66]))
     width, height = _size(bits)
     if bits.take(1):  # all fields have their defaults
-        return Header(width, height, 1, 8)
+        return JxlHeader(width, height, 1, 8)
     turned = 1
     if bits.take(1):
         turned = 1 + bits.take(3)
         if bits.take(1):  # a size to be shown at
             _size(bits)
         if bits.take(1):  # a preview: its size is written in another way, but nothing asks for more
-            return Header(width, height, turned, 8)
+            return JxlHeader(width, height, turned, 8)
         if bits.take(1):  # an animation: ticks a second, loops, time codes
             bits.choice((100, 0), (1000, 0), (1, 10), (1, 30))
             bits.choice((1, 0), (1001, 0), (1, 8), (1, 10))
             bits.choice((0, 0), (0, 3), (0, 16), (0, 32))
             bits.take(1)
     if bits.take(1):  # samples are floating-point numbers
-        return Header(width, height, turned, 16)
-    return Header(width, height, turned, bits.choice((8, 0), (10, 0), (12, 0), (1, 6)))
+        return JxlHeader(width, height, turned, 16)
+    return JxlHeader(width, height, turned, bits.choice((8, 0), (10, 0), (12, 0), (1, 6)))
 
 
 class _Bits:

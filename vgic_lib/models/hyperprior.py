@@ -24,7 +24,7 @@ from vgic_lib.bitstream.fixed_point import (
     scale_frequencies,
     sender,
 )
-from vgic_lib.bitstream.range_coding import Decoder, Encoder, Tables
+from vgic_lib.bitstream.range_coding import RangeDecoder, RangeEncoder, Tables
 from vgic_lib.errors import BitstreamError, ParameterError
 from vgic_lib.models.base import LatentModel, Latents, Quantised, Rounding, Size
 from vgic_lib.networks.context import INDEX_UNIT, Pass
@@ -176,7 +176,7 @@ class HyperpriorModel(LatentModel):
     def encode(self, latents: Latents, setting: QualitySetting) -> list[bytes]:
         """Round and entropy-code latents (of one picture), continuous or quantised, into one section."""
         networks, tables = self._coder()
-        encoder = Encoder(tables)
+        encoder = RangeEncoder(tables)
         shapes = tuple(tuple(latent.shape) for latent in latents)
         networks.traverse(setting.network_quality, shapes, sender(encoder), latents)
         return [encoder.finish()]
@@ -186,7 +186,7 @@ class HyperpriorModel(LatentModel):
         if len(sections) != 1:
             raise BitstreamError(f"the file is damaged: {len(sections)} sections where its model writes one")
         networks, tables = self._coder()
-        exchange = receiver(Decoder(sections[0], tables))
+        exchange = receiver(RangeDecoder(sections[0], tables))
         latents = networks.traverse(setting.network_quality, self.latent_shapes(setting, size), exchange)
         return tuple(latent.float().to(self.frequencies.device) for latent in latents)
 

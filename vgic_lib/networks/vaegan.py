@@ -18,7 +18,7 @@ CHANNEL_COUNTS = (2, 4, 8, 16, 28)  # latent channels n of the published table
 STRIDE = 4  # pixels per latent element along each axis
 
 
-class ResidualBlock(nn.Sequential):
+class PaddedResidualBlock(nn.Sequential):
     """Two zero-padded 3x3 convolutions with a LeakyReLU between them, and a skip connection.
 
     The padding is a layer of its own, so that the parameters carry the indices (1 and 4) of the
@@ -47,9 +47,9 @@ class Encoder(nn.Module):
         self.e_conv_2 = nn.Sequential(
             nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(64, 128, 5, stride=2), nn.LeakyReLU()
         )
-        self.e_block_1 = ResidualBlock(128)
-        self.e_block_2 = ResidualBlock(128)
-        self.e_block_3 = ResidualBlock(128)
+        self.e_block_1 = PaddedResidualBlock(128)
+        self.e_block_2 = PaddedResidualBlock(128)
+        self.e_block_3 = PaddedResidualBlock(128)
         self.e_conv_3 = nn.Sequential(nn.Conv2d(128, num_channels, 5, padding=2), nn.Tanh())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -70,9 +70,9 @@ class Generator(nn.Module):
             nn.ZeroPad2d(1),
             nn.ConvTranspose2d(64, 128, 2, stride=2),
         )
-        self.d_block_1 = ResidualBlock(128)
-        self.d_block_2 = ResidualBlock(128)
-        self.d_block_3 = ResidualBlock(128)
+        self.d_block_1 = PaddedResidualBlock(128)
+        self.d_block_2 = PaddedResidualBlock(128)
+        self.d_block_3 = PaddedResidualBlock(128)
         self.d_up_conv_2 = nn.Sequential(
             nn.Conv2d(128, 32, 3), nn.LeakyReLU(), nn.ZeroPad2d(1), nn.ConvTranspose2d(32, 256, 2, stride=2)
         )

@@ -30,7 +30,7 @@ class TrainingConfig:
 
     @property
     def name(self) -> str:
-        """Of the network that is trained."""
+        """Name of the network that is trained."""
         return self.model
 
     @property
@@ -88,7 +88,7 @@ class VaeGanConfig(TrainingConfig):
 
     @property
     def name(self) -> str:
-        """Of the network that is trained: "vaegan-8" if it serves one channel count only."""
+        """Name of the network that is trained: "vaegan-8" if it serves one channel count only."""
         return self.model if self.nested else f"{self.model}-{self.num_channels[0]}"
 
     @property

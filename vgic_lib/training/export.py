@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From networks and their training configuration to models that code pictures."""
+"""Turning trained networks into models that code pictures."""
 
 from collections.abc import Iterator, Sequence
 

@@ -30,7 +30,7 @@ from vgic_lib.training.throughput import matmul_rate
 from vgic_lib.training.vaegan import VaeGanTask
 
 CHECKPOINT = "checkpoint.pt"
-METRICS = "metrics.csv"
+METRICS_FILE = "metrics.csv"
 DIVERGED = 1e6  # no sound loss is as large
 BACKWARD = 3  # operations of a training step for one of its forward pass
 
@@ -85,13 +85,13 @@ class Trainer:
         self.average = [p.detach().clone() for p in self.task.weights()] if config.ema_decay else None
 
     def _sampler(self) -> CropSampler:
-        """Of the crops of the current step."""
+        """Sampler of the crops of the current step."""
         size, batch = self.config.sampling(self.step)
         resident = self.device if self.device.type != "cpu" else None
         return CropSampler(self.images, size, batch, self.config.seed, device=resident)
 
     def learning_rate(self) -> float:
-        """Of the current step: linear warm-up, then constant or half a cosine."""
+        """Learning rate of the current step: linear warm-up, then constant or half a cosine."""
         config = self.config
         rate = config.learning_rate * min(1.0, (self.step + 1) / max(1, config.warmup_steps))
         if config.schedule == "cosine":
@@ -218,7 +218,7 @@ def _loop(
             trainer.metrics.append(row)
             trainer.elapsed_s = logged_s = time.monotonic() - started
             logged_step = trainer.step
-            write_metrics(trainer.metrics, folder / METRICS)
+            write_metrics(trainer.metrics, folder / METRICS_FILE)
             if validating:
                 report(trainer)
         if saving:

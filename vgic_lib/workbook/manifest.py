@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a run of the workbook did: its manifest, rewritten after every step."""
+"""The manifest of a run of the workbook, rewritten after every step: what it did, and where."""
 
 import dataclasses
 import json
