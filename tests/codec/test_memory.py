@@ -6,7 +6,6 @@ from helpers.tiny_hyperprior import tiny_model
 
 from vgic_lib.codec import memory
 from vgic_lib.errors import ImageError
-from vgic_lib.models import store
 from vgic_lib.models.vaegan import VaeGan
 
 
@@ -16,10 +15,6 @@ def test_more_pixels_and_search_need_more(model):
         needed = [memory.needed_bytes(side, side, model, work) for side in (1, 1000, 1024, 1025, 8000)]
         assert needed == sorted(set(needed)) and needed[0] < 10_000 and 2e9 < needed[-1] < 3e11
     assert memory.needed_bytes(9, 9, model, "search") > memory.needed_bytes(9, 9, model, "compress")
-
-
-def test_every_model_was_measured():
-    assert set(memory.BYTES_PER_PIXEL) == set(store.MODELS)
 
 
 def test_what_the_system_tells(monkeypatch, tmp_path):

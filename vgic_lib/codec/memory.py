@@ -2,20 +2,10 @@
 """Memory that work on a picture takes, compared with what there is before the work starts."""
 
 from pathlib import Path
-from typing import Literal
 
 from vgic_lib.errors import ImageError
-from vgic_lib.models.base import LatentModel
+from vgic_lib.models.base import TILED_PIXELS, LatentModel, Work
 
-Work = Literal["compress", "search", "decompress"]
-
-# Peak beside the libraries, as benchmarks/memory.py finds it, rounded up: bytes a pixel of the first TILED
-# pixels, and of the rest, which decoders and encoders work on piece by piece.
-TILED = 2**20
-BYTES_PER_PIXEL: dict[str, dict[Work, tuple[int, int]]] = {  # by kind of model; others count as the largest
-    "vgic-hyperprior-1": {"compress": (200, 160), "search": (1000, 1000), "decompress": (140, 130)},
-    "vgic-vaegan-1": {"compress": (140, 90), "search": (2900, 2900), "decompress": (900, 70)},
-}
 MEMINFO = Path("/proc/meminfo")
 _TORCH = ("can't allocate memory", "not enough memory", "out of memory")  # in messages of its RuntimeError
 
@@ -23,10 +13,8 @@ _TORCH = ("can't allocate memory", "not enough memory", "out of memory")  # in m
 def needed_bytes(width: int, height: int, model: LatentModel, work: Work) -> int:
     """Memory in bytes that `work` on a picture of `width` x `height` pixels takes, from above."""
     pixels = width * height
-    first, rest = min(pixels, TILED), max(0, pixels - TILED)
-    kinds = [model.kind] if model.kind in BYTES_PER_PIXEL else BYTES_PER_PIXEL
-    costs = [BYTES_PER_PIXEL[kind][work] for kind in kinds]
-    return max(first * cost_first + rest * cost_rest for cost_first, cost_rest in costs)
+    first, more = model.bytes_per_pixel[work]
+    return min(pixels, TILED_PIXELS) * first + max(0, pixels - TILED_PIXELS) * more
 
 
 def available_bytes() -> int | None:

@@ -8,7 +8,7 @@ a subclass of `LatentModel` in a file of its own, and one line in `store.MODELS`
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import ClassVar, NamedTuple, Protocol, Self
+from typing import ClassVar, Literal, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from vgic_lib.errors import ParameterError
 Latents = tuple[Tensor, ...]  # each (B, C, h, w)
 Rounding = Callable[[Tensor], Tensor]
 Size = tuple[int, int]  # height and width of a picture in pixels
+Work = Literal["compress", "search", "decompress"]
+TILED_PIXELS = 2**20  # of a picture; what is beyond may be worked on piece by piece
 
 
 class Setting(Protocol):
@@ -119,6 +121,9 @@ class LatentModel(nn.Module):
 
     # optional
 
+    bytes_per_pixel: ClassVar[Mapping[Work, tuple[int, int]]] = {  # peak memory, of TILED_PIXELS and of more
+        "compress": (200, 200), "search": (3000, 3000), "decompress": (1000, 1000),
+    }  # fmt: skip
     starts_from_noise: ClassVar[bool] = False  # whether latent search may do without the encoder
     bit_depths: tuple[int, ...] = ()  # of latent elements, where settings choose them; else quality does all
     variants: tuple[int, ...] = ()  # channel counts that one set of weights serves, where there are several

@@ -49,6 +49,7 @@ class VaeGan(LatentModel):
     kind = "vgic-vaegan-1"
     search_relaxation, search_rate = "straight-through", 0.015
     starts_from_noise = True
+    bytes_per_pixel = {"compress": (140, 90), "search": (2900, 2900), "decompress": (900, 70)}
 
     def __init__(self, channel_counts: Sequence[int], bit_depths: Sequence[int] = BIT_DEPTHS) -> None:
         super().__init__()
