@@ -93,7 +93,11 @@ class Worker:
         command = [python, __file__, "--work", name, "--threads", str(threads), "--picture", str(picture)]
         command += ["--model", model] if model else []
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
         )
         self.name, self.note, self.seconds = name, self.answer(), {}
 

@@ -2,6 +2,7 @@
 """The command line: what it writes, and one line for everything that can go wrong."""
 
 import errno
+import io
 import os
 import resource
 import subprocess
@@ -73,7 +74,8 @@ def refuse(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refuse:
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path: np.fromfile(path, np.uint8).tobytes() for path in files}  # tests replace Path.read_bytes
 
 
 @contextmanager
@@ -106,6 +108,9 @@ def test_targets(photo: Path, tmp_path: Path, refuse: Refuse, capsys: pytest.Cap
     assert main(["compress", str(photo), str(small), "--target-psnr", "5", "--force"]) == 0
     assert small.stat().st_size < size
     capsys.readouterr()
+    assert main(["compress", str(photo), str(small), "--target-bytes", "99999", "--force"]) == 0
+    assert "at quality 100" in capsys.readouterr().out
+    assert small.read_bytes() == codec.compress(Image.open(photo), quality=100)
     out = tmp_path / "out.vgic"
     assert "smallest" in refuse("compress", photo, out, "--target-bytes", "9")
     assert "dB" in refuse("compress", photo, out, "--target-psnr", "200")
@@ -136,43 +141,6 @@ def test_jpeg_output(packed: Path) -> None:
     assert Image.open(packed.with_suffix(".jpg")).format == "JPEG"
 
 
-def test_output_may_be_an_existing_folder(photo: Path, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    assert main(["compress", str(photo), str(tmp_path / "out")]) == 0
-    assert (tmp_path / "out" / "photo.vgic").exists()
-
-
-def test_folders(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    album = tmp_path / "album"
-    (album / "trip").mkdir(parents=True)
-    image = Image.open(photo)
-    for name in ("a.png", "b.png", "b.bmp", "trip/a.png", ".hidden.png"):
-        image.save(album / name)
-    (album / "notes.txt").write_text("not a picture, and not named like one")
-    assert main(["compress", str(album), str(tmp_path / "small")]) == 0
-    names = {path.relative_to(tmp_path / "small").as_posix() for path in contents(tmp_path / "small")}
-    assert names == {"a.vgic", "b.png.vgic", "b.bmp.vgic", "trip/a.vgic"}
-    assert "4 of 4 files" in capsys.readouterr().out
-    assert main(["decompress", str(tmp_path / "small"), str(tmp_path / "back")]) == 0
-    assert len(contents(tmp_path / "back")) == 4
-    assert Image.open(tmp_path / "back" / "trip" / "a.png").size == image.size
-
-
-def test_folder_goes_on_past_bad_files(
-    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    album = tmp_path / "album"
-    album.mkdir()
-    Image.open(photo).save(album / "good.png")
-    (album / "bad.png").write_bytes(photo.read_bytes()[:100])
-    (album / "worse.jpg").write_bytes(b"nothing")
-    assert main(["compress", str(album), str(tmp_path / "small")]) == 1
-    captured = capsys.readouterr()
-    assert "1 of 3 files" in captured.out
-    assert "bad.png" in captured.err and "worse.jpg" in captured.err and "2 of 3 files" in captured.err
-    assert [path.name for path in contents(tmp_path / "small")] == ["good.vgic"]
-
-
 def test_existing_output_is_kept_unless_forced(photo: Path, packed: Path, refuse: Refuse) -> None:
     packed.write_bytes(b"mine")
     assert "--force" in refuse("compress", photo, packed)
@@ -180,13 +148,26 @@ def test_existing_output_is_kept_unless_forced(photo: Path, packed: Path, refuse
     assert packed.read_bytes() == codec.compress(Image.open(photo))
 
 
-def test_input_is_never_overwritten(photo: Path, refuse: Refuse) -> None:
+def test_photographs_are_never_overwritten_by_compressed_files(photo: Path, refuse: Refuse) -> None:
+    """A shell may put the names of several photographs where a pattern stood."""
+    other = photo.with_name("other.jpg")
+    Image.open(photo).save(other)
+    assert "must end in .vgic" in refuse("compress", photo, other, "--force")
+    assert "must end in .vgic" in refuse("compress", photo, photo.with_name("no-such-folder"))
+    refuse("compress", photo, other, photo, "--force", status=2)
+    photo = photo.rename(photo.with_name("photo.vgic"))
     assert "is the input itself" in refuse("compress", photo, photo, "--force")
+
+
+def test_empty_names(photo: Path, refuse: Refuse) -> None:
+    assert "name is empty" in refuse("compress", "", photo.with_name("out.vgic"))
+    assert "name is empty" in refuse("compress", photo, "")
+    assert "name is empty" in refuse("info", "")
 
 
 def test_bad_pictures(tmp_path: Path, photo: Path, refuse: Refuse) -> None:
     out = tmp_path / "out.vgic"
-    assert "does not exist" in refuse("compress", tmp_path / "missing.png", out)
+    assert "No such file" in refuse("compress", tmp_path / "missing.png", out)
     (tmp_path / "text.png").write_text("not a picture")
     assert "not a picture" in refuse("compress", tmp_path / "text.png", out)
     (tmp_path / "cut.png").write_bytes(photo.read_bytes()[:200])
@@ -198,7 +179,7 @@ def test_bad_pictures(tmp_path: Path, photo: Path, refuse: Refuse) -> None:
     Image.new("I;16", (9, 9)).save(tmp_path / "deep.png")
     assert "8 bits" in refuse("compress", tmp_path / "deep.png", out)
     (tmp_path / "no-pictures").mkdir()
-    assert "no file to convert" in refuse("compress", tmp_path / "no-pictures", out)
+    assert "no file to convert" in refuse("compress", tmp_path / "no-pictures", tmp_path / "out")
 
 
 def test_bad_files(tmp_path: Path, photo: Path, packed: Path, refuse: Refuse) -> None:
@@ -285,9 +266,7 @@ def test_reading_is_refused(monkeypatch: pytest.MonkeyPatch, packed: Path, refus
 
     read_bytes = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: fail(path) if path == packed else read_bytes(path))
-    with monkeypatch.context() as patch:
-        patch.setattr("test_cli.contents", lambda folder: {})
-        assert "Permission denied" in refuse("decompress", packed, packed.with_suffix(".out.png"))
+    assert "Permission denied" in refuse("decompress", packed, packed.with_suffix(".out.png"))
 
 
 @pytest.mark.parametrize("place", ["before", "after"])
@@ -297,12 +276,74 @@ def test_debug_shows_the_traceback(photo: Path, tmp_path: Path, place: str) -> N
         main(["--debug", *arguments] if place == "before" else [*arguments, "--debug"])
 
 
+def test_the_second_run_of_a_command_has_nothing_to_do(
+    photo: Path, tmp_path: Path, refuse: Refuse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = tmp_path / "small.vgic"
+    for told in ("bytes", "done before"):
+        assert main(["compress", str(photo), str(small)]) == 0
+        assert told in capsys.readouterr().out
+    assert "--force" in refuse("compress", photo, small, "--search-steps", "1")
+
+
+def test_an_interruption_says_what_starts_again(
+    monkeypatch: pytest.MonkeyPatch, photo: Path, refuse: Refuse
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(codec, "compress", interrupt)
+    line = ["compress", photo, photo.with_name("out.vgic"), "--search-steps", "9"]
+    assert "starts again with its search" in refuse(*line, status=130)
+    assert "search" not in refuse(*line[:3], status=130)
+
+
+def stream(data: bytes = b"", encoding: str = "utf-8") -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(data), encoding=encoding)
+
+
+def test_standard_input_and_output(
+    monkeypatch: pytest.MonkeyPatch, photo: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Data alone on standard output, though searches tell there how far they are."""
+    monkeypatch.setenv("VGIC_PROGRESS", "1")
+    monkeypatch.setattr(sys, "stdin", stream(photo.read_bytes()))
+    assert main(["compress", "-", "-", "--search-steps", "1"]) == 0
+    data, told = capsysbinary.readouterr()
+    assert data == codec.compress(Image.open(photo), search_steps=1)
+    assert b"latent search" in told and b"- -> -: %d bytes" % len(data) in told
+    monkeypatch.setattr(sys, "stdin", stream(data))
+    assert main(["decompress", "-", "-"]) == 0
+    back = Image.open(io.BytesIO(capsysbinary.readouterr().out))
+    assert back.tobytes() == codec.decompress(data).tobytes()
+    monkeypatch.setattr(sys, "stdin", stream(data))
+    assert main(["info", "-"]) == 0 and b"fake" in capsysbinary.readouterr().out
+
+
+def test_closed_standard_streams(monkeypatch: pytest.MonkeyPatch, photo: Path, refuse: Refuse) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "standard input is closed" in refuse("compress", "-", "-")
+    monkeypatch.setattr(sys, "__stdout__", None)
+    assert "standard output is closed" in refuse("compress", photo, "-")
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["compress", str(photo), str(photo.with_suffix(".vgic"))]) == 0
+
+
+def test_names_and_letters_that_standard_output_lacks(monkeypatch: pytest.MonkeyPatch, photo: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(photo.with_name("gr")) + b"\xf6\xdfer \xe2\x82\xac.png"))
+    photo.rename(odd)
+    monkeypatch.setattr(sys, "stdout", stream(encoding="ascii"))
+    assert main(["compress", str(odd), str(odd.with_suffix(".vgic"))]) == 0
+    assert rb"\u20ac.vgic: " in sys.stdout.buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     ("error", "status", "text"),
     [
         (KeyboardInterrupt(), 130, "interrupted"),
-        (MemoryError(), 1, "not enough memory"),
-        (RuntimeError("two\nlines"), 1, "unexpected RuntimeError: two lines; add --debug"),
+        (MemoryError(), 1, "photo.png: not enough memory"),
+        (ImportError("libtorch.so: failed to map segment from shared object"), 1, "not enough memory"),
+        (RuntimeError("two\nlines"), 1, "photo.png); add --debug"),
     ],
 )
 def test_other_ends(
@@ -323,12 +364,18 @@ def test_other_ends(
 def test_models_are_listed(
     monkeypatch: pytest.MonkeyPatch, home: Path, refuse: Refuse, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(paths, "WEIGHTS", home)
+    """One line for a set of weights, the shipped ones first; a copy of them is no other model."""
+    monkeypatch.setattr(paths, "WEIGHTS", home / "weights")
     assert "no model" in refuse("models")
-    model_id = store.save_model(VaeGan([2, 4]), home / "tiny.safetensors", "a small one")
+    run = home / "outputs" / "runs" / "mine" / "training"
+    trained = store.save_model(VaeGan([2]), run / "a" / "b.safetensors", "my own")
+    shipped = store.save_model(VaeGan([2, 4]), home / "weights" / "tiny.safetensors", "a small one")
+    (run / "c").mkdir()
+    (run / "c" / "d.safetensors").write_bytes((home / "weights" / "tiny.safetensors").read_bytes())
     assert main(["models"]) == 0
-    out = capsys.readouterr().out
-    assert "tiny-2" in out and "tiny-4" in out and model_id.hex() in out and "a small one" in out
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("tiny-2, tiny-4 ") and shipped.hex() in first and "a small one" in first
+    assert second.startswith("outputs/runs/mine/training/a/b.safetensors:2 ") and trained.hex() in second
 
 
 def test_run_hands_everything_on(monkeypatch: pytest.MonkeyPatch) -> None:

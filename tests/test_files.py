@@ -5,11 +5,12 @@ import errno
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from vgic_lib.errors import StorageError
-from vgic_lib.files import atomic_path, read_bytes, write_bytes, write_text
+from vgic_lib.files import atomic_path, discard_unfinished, is_special, read_bytes, write_bytes, write_text
 
 
 def names(folder):
@@ -79,6 +80,66 @@ def test_a_killed_writer_never_leaves_half_a_file_under_the_real_name(tmp_path):
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "file")], check=False)
     assert read_bytes(tmp_path / "file") == b"old"
     assert [name for name in names(tmp_path) if not name.startswith(".")] == ["file"]
+
+
+def test_permissions_are_kept_and_new_files_have_the_usual_ones(tmp_path):
+    earlier = os.umask(0o027)
+    try:
+        write_bytes(tmp_path / "new", b"data")
+        write_bytes(tmp_path / "kept", b"old")
+        (tmp_path / "kept").chmod(0o406)
+        write_bytes(tmp_path / "kept", b"new")
+    finally:
+        os.umask(earlier)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "kept").stat().st_mode & 0o777 == 0o406
+    assert read_bytes(tmp_path / "kept") == b"new"
+
+
+@pytest.mark.parametrize("target", ["file", "not-there-yet"])
+def test_a_link_stays_and_its_target_gets_the_data(tmp_path, target):
+    write_bytes(tmp_path / "folder" / "file", b"old")
+    (tmp_path / "link").symlink_to(tmp_path / "folder" / target)
+    (tmp_path / "link to it").symlink_to("link")
+    write_bytes(tmp_path / "link to it", b"new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "link to it").is_symlink()
+    assert read_bytes(tmp_path / "folder" / target) == b"new"
+    assert names(tmp_path / "folder") == sorted({"file", target})
+
+
+def test_links_in_a_circle_are_one_line(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(StorageError, match="symbolic links"):
+        write_bytes(tmp_path / "a", b"data")
+    assert names(tmp_path) == ["a", "b"]
+
+
+def test_a_fifo_and_a_device_are_written_into(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with ThreadPoolExecutor() as threads:
+        read = threads.submit(read_bytes, tmp_path / "fifo")
+        write_bytes(tmp_path / "fifo", b"data")
+        assert read.result(timeout=9) == b"data"
+    assert is_special(tmp_path / "fifo") and names(tmp_path) == ["fifo"]
+    write_bytes(os.devnull, b"data")
+    assert is_special(os.devnull)
+
+
+def test_the_longest_names_and_one_name_for_many_threads(tmp_path):
+    name = "ü" * 127 + "x"  # 255 bytes
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: write_bytes(tmp_path / name, bytes([number]) * 9), range(40)))
+    assert names(tmp_path) == [name] and len(set(read_bytes(tmp_path / name))) == 1
+    with pytest.raises(StorageError, match="too long"):
+        write_bytes(tmp_path / f"{name}x", b"data")
+
+
+def test_what_is_unfinished_can_be_discarded(tmp_path):
+    with pytest.raises(StorageError), atomic_path(tmp_path / "file") as temporary:
+        temporary.write_bytes(b"half")
+        discard_unfinished()
+        assert names(tmp_path) == []
 
 
 def test_a_missing_file_is_one_line(tmp_path):

@@ -11,8 +11,7 @@ import pytest
 from helpers.fakes import FakeModel, install
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-import vgic_lib.pillow_plugin  # noqa: F401 - registers itself
-from vgic_lib import codec
+from vgic_lib import codec, pillow_plugin
 from vgic_lib.bitstream import container
 from vgic_lib.errors import BitstreamError
 
@@ -203,6 +202,50 @@ def test_a_failed_save_leaves_no_new_file(tmp_path):
     with pytest.raises(OSError, match="unknown model"):
         picture().save(path, model="none such")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"quality": "high"}, {"quality": [50]}, {"search_steps": "1"}, {"search_steps": 1.5},
+        {"search_steps": None}, {"target_bytes": 9.5}, {"target_bytes": b"9"}, {"target_psnr": "30"},
+        {"model": 3},
+    ],
+)  # fmt: skip
+def test_a_wrong_type_is_an_impossible_option(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        saved(picture(), **options)
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert saved(picture(), quality=np.float32(50)) == saved(picture(), search_steps=np.int64(0))
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_a_parser_that_is_fed_in_pieces(size):
+    data = saved(picture())
+    with ImageFile.Parser() as parser:
+        for start in range(0, len(data), size):
+            parser.feed(data[start : start + size])
+    assert parser.close().tobytes() == codec.decompress(data).tobytes()
+
+
+def test_a_parser_that_is_fed_too_little():
+    parser = ImageFile.Parser()
+    parser.feed(saved(picture())[:-3])
+    with pytest.raises(OSError, match="truncated"):
+        parser.close()
+
+
+def test_our_own_save_keeps_an_existing_file_when_it_fails(tmp_path):
+    path = tmp_path / "x.vgic"
+    pillow_plugin.save(picture(), path, quality=90)
+    assert path.read_bytes() == saved(picture(), quality=90)
+    with pytest.raises(ValueError, match="quality"):
+        pillow_plugin.save(picture(), path, quality=101)
+    with pytest.raises(OSError, match="cannot write"):
+        pillow_plugin.save(picture(), path / "below")
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [saved(picture(), quality=90)]
 
 
 def test_the_longest_header_is_read_from_its_bytes_alone():

@@ -62,6 +62,27 @@ def test_library_parses_no_arguments_and_loads_fast(path):
     assert path.name == "cli.py" or "argparse" not in modules
 
 
+def names_no_encoding(call):
+    """Whether a call opens text in the encoding of the machine that it happens to run on."""
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    function = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    owner = getattr(getattr(call.func, "value", None), "id", "")
+    modes = [*call.args, *filter(None, [given.get("mode")])]
+    opens = function == "open" and any(
+        isinstance(mode, ast.Constant) and re.fullmatch(r"[rwax]t?\+?", str(mode.value)) for mode in modes
+    )
+    reads = (
+        function in ("read_text", "write_text") and isinstance(call.func, ast.Attribute) and owner != "files"
+    )
+    return (opens or reads or "text" in given and function == "run") and "encoding" not in given
+
+
+@pytest.mark.parametrize("path", CODE, ids=name)
+def test_text_is_utf8_whatever_the_machine_prefers(path):
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    assert [call.lineno for call in calls if names_no_encoding(call)] == []
+
+
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=" ".join)
 def test_ruff_is_content(command):
     answer = subprocess.run(

@@ -6,7 +6,7 @@ import ast
 import pytest
 from helpers import PROJECT
 
-GROUND = ("errors", "paths", "files", "progress", "environment", "images", "figures")
+GROUND = ("errors", "paths", "files", "progress", "environment", "images", "figures", "terminal")
 ORDER = (  # from the roof to the floor: a package imports itself, the ground and what stands below it
     "desk", "workbook", "reporting", "evaluation", "training", "codec", "datasets", "search", "models",
     "bitstream", "metrics", "networks",
@@ -23,7 +23,6 @@ TESTED_ELSEWHERE = {  # modules without a test module of their name, and why
     "errors": "classes without behaviour",
     "paths": "names of folders, used by all tests through the fixture `home`",
     "progress": "tested as it is seen, in test_cli.py and workbook/test_pipeline.py",
-    "codec/conversion": "tested as it is used, in test_cli.py",
     "datasets/sources": "addresses and checksums, used in datasets/test_downloads.py and test_photographs.py",
     "desk/view": "tested with the desk, in desk/test_desk.py",
     "desk/widgets": "tested with the desk, in desk/test_desk.py and test_browser.py",

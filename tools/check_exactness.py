@@ -68,7 +68,7 @@ def check(label, device, expected):
 
 
 def main():
-    expected = json.loads((GOLDEN / "symbols.json").read_text())
+    expected = json.loads((GOLDEN / "symbols.json").read_text(encoding="utf-8"))
     cpu = platform.processor() or platform.machine()
     passed = []
     for threads in sorted({1, 2, torch.get_num_threads()}):

@@ -61,7 +61,7 @@ def has_same_python(python: Path) -> bool:
     """Whether an environment exists, works and has the Python that runs this script."""
     try:
         command = [str(python), "-c", "import platform, pip; print(platform.python_version())"]
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        answer = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     except OSError:
         return False
     return answer.stdout.strip() == platform.python_version()
@@ -97,7 +97,7 @@ def main() -> None:
     check_python(sys.version_info[:2])
     venv = PROJECT / ".venv"
     stamp, python, key = venv / ".stamp", venv / "bin" / "python", environment_key(PROJECT)
-    if stamp.exists() and stamp.read_text() == key and python.exists():
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == key and python.exists():
         return
     start = time.monotonic()
     stamp.unlink(missing_ok=True)
@@ -106,7 +106,7 @@ def main() -> None:
         check_disk(PROJECT, float(os.environ.get("VGIC_NEED_GB", NEED_GB)))
         create(venv)
     install(python)
-    stamp.write_text(key)
+    stamp.write_text(key, encoding="utf-8")
     say(f"ready after {time.monotonic() - start:.0f} s")
 
 

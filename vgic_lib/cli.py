@@ -9,15 +9,21 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from vgic_lib import __version__
+from vgic_lib import __version__, files, terminal
 from vgic_lib.errors import BitstreamError, ModelError, ParameterError, VgicError
 
 if TYPE_CHECKING:
     from vgic_lib.codec.conversion import Conversion
+    from vgic_lib.models.store import ModelCard
     from vgic_lib.training.config import TrainingConfig
+
+_SKIPPED = "interrupted; run the same command again: finished files are skipped"
+_REPEATED = (
+    "Files that are already there are skipped if the same content made them with the same settings; "
+    "others are replaced with --force only."
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -29,18 +35,23 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments` (those of the process if None); returns the exit status."""
+    terminal.mend_streams()
     options = build_parser().parse_args(arguments)
     try:
         options.command(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return _complain("interrupted; run the same command again to go on", 130)
+        status = _complain(options.again, 130)
+        if arguments is None and options.command in (_compress, _decompress):
+            terminal.leave(status)
+        return status
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
-        sys.stdout = open(os.devnull, "w")
+        terminal.drop_output()
         return 1
     except Exception as error:
         if "debug" in options:
             raise
+        terminal.drop_output()
         return _complain(_one_line(error), 1)
     return 0
 
@@ -57,10 +68,11 @@ def build_parser() -> argparse.ArgumentParser:
 
     def add(name: str, command: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
         child = commands.add_parser(name, help=text, description=text, parents=[debug])
-        child.set_defaults(command=command)
+        child.set_defaults(command=command, again="interrupted; run the same command again to go on")
         return child
 
     compress = add("compress", _compress, "compress a photograph, or a folder of them, to .vgic")
+    compress.epilog = f"In a folder, a.png becomes a.png.vgic. {_REPEATED}"
     _add_paths(compress)
     compress.add_argument("--model", metavar="NAME", help="name or weights file; 'vgic models' lists them")
     rate = compress.add_mutually_exclusive_group()
@@ -70,10 +82,12 @@ def build_parser() -> argparse.ArgumentParser:
     compress.add_argument(
         "--search-steps", type=int, default=0, metavar="N", help="steps of latent search (default: 0)"
     )
-    _add_paths(add("decompress", _decompress, "turn a .vgic file, or a folder of them, into pictures"))
+    decompress = add("decompress", _decompress, "turn a .vgic file, or a folder of them, into pictures")
+    decompress.epilog = f"In a folder, a.png.vgic becomes a.png.png, and a.vgic a.png. {_REPEATED}"
+    _add_paths(decompress)
     info = add("info", _info, "show what is in a .vgic file, or what a model is")
     subject = info.add_mutually_exclusive_group(required=True)
-    subject.add_argument("input", metavar="FILE", nargs="?", help=".vgic file")
+    subject.add_argument("input", metavar="FILE", nargs="?", help=".vgic file; - for standard input")
     subject.add_argument("--model", metavar="NAME", help="name or weights file of a model")
     add("models", _models, "list the models that are installed")
     _add_train_options(add("train", _train, "train a model; an interrupted run goes on"))
@@ -82,8 +96,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_paths(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("input", metavar="IN", help="file or folder")
-    parser.add_argument("output", metavar="OUT", help="file or folder")
+    parser.add_argument("input", metavar="IN", help="file or folder; - for standard input")
+    parser.add_argument(
+        "output", metavar="OUT", help="file, or folder (exists, or ends in /); - for standard output"
+    )
     parser.add_argument("--force", action="store_true", help="replace existing files")
 
 
@@ -117,25 +133,34 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _compress(options: argparse.Namespace) -> None:
-    from vgic_lib.codec import conversion
-    from vgic_lib.models import store
+    options.again = f"{_SKIPPED}, the one at work starts again" + " with its search" * bool(
+        options.search_steps
+    )
+    with terminal.prompt_interrupt(lambda: _complain(options.again, 130)):
+        from vgic_lib.codec import conversion
+        from vgic_lib.models import store
 
-    model = store.load_model(options.model or store.DEFAULT_MODEL)
-    targets = options.target_bytes, options.target_psnr
-    _convert(options, conversion.compression(model, options.quality, options.search_steps, *targets))
+        model = store.load_model(options.model or store.DEFAULT_MODEL)
+        targets = options.target_bytes, options.target_psnr
+        _convert(options, conversion.compression(model, options.quality, options.search_steps, *targets))
 
 
 def _decompress(options: argparse.Namespace) -> None:
-    from vgic_lib.codec import conversion
+    options.again = _SKIPPED
+    with terminal.prompt_interrupt(lambda: _complain(options.again, 130)):
+        from vgic_lib.codec import conversion
 
-    _convert(options, conversion.decompression())
+        _convert(options, conversion.decompression())
 
 
 def _convert(options: argparse.Namespace, chosen: "Conversion") -> None:
     from vgic_lib.codec import conversion
 
-    summary = conversion.run(chosen, Path(options.input), Path(options.output), options.force)
-    print(f"{options.input} -> {options.output}: {summary.text}")
+    summary = conversion.run(chosen, options.input, options.output, options.force)
+    data_alone = summary.target == conversion.STREAM or files.is_special(summary.target)
+    print(
+        f"{options.input} -> {summary.target}: {summary.text}", file=sys.stderr if data_alone else sys.stdout
+    )
     for error in summary.errors:
         _complain(error, 1)
     if summary.errors:
@@ -145,16 +170,16 @@ def _convert(options: argparse.Namespace, chosen: "Conversion") -> None:
 def _info(options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
-    if options.model:
+    if options.model is not None:
         from vgic_lib.models import complexity, store
 
         facts = complexity.describe(store.load_model(options.model))
     else:
         from vgic_lib import codec
-        from vgic_lib.files import read_bytes
+        from vgic_lib.codec.conversion import read_input
 
         try:
-            facts = codec.info(read_bytes(options.input))
+            facts = codec.info(read_input(options.input))
         except BitstreamError as error:
             raise BitstreamError(f"{options.input}: {error}") from error
     for name, value in asdict(facts).items():
@@ -167,8 +192,23 @@ def _models(options: argparse.Namespace) -> None:
     cards = store.list_models()
     if not cards:
         raise ModelError("no model is installed; train one with 'vgic train'")
+    weights: dict[bytes, list[store.ModelCard]] = {}
     for card in cards:
-        print(f"{card.name:<12} {card.model_id.hex()}  {card.parameters:>9,} parameters  {card.description}")
+        same = weights.setdefault(card.model_id, [])
+        if not same or same[0].path == card.path:  # a copy elsewhere is the same model
+            same.append(card)
+    lines = [(", ".join(_model_name(card) for card in same), same[0]) for same in weights.values()]
+    width = max(len(names) for names, _ in lines)
+    for names, card in lines:
+        facts = f"{card.model_id.hex()}  {card.parameters:>9,} parameters  {card.description}"
+        print(f"{names:<{width}}  {facts}")
+
+
+def _model_name(card: "ModelCard") -> str:
+    """Name that `--model` takes; a path is relative to the project."""
+    from vgic_lib import paths
+
+    return card.name.removeprefix(f"{paths.root()}{os.sep}")
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -208,12 +248,10 @@ def _training_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Settings from the configuration file, replaced by those of the command line."""
     import yaml
 
-    from vgic_lib.files import read_bytes
-
     values = {"model": options.model}
     if options.config:
         try:
-            values |= yaml.safe_load(read_bytes(options.config)) or {}
+            values |= yaml.safe_load(files.read_bytes(options.config)) or {}
         except (yaml.YAMLError, TypeError, ValueError) as error:
             raise ParameterError(f"{options.config} is not YAML with one 'name: value' a line") from error
     for word in options.set:
@@ -237,9 +275,10 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError):
         where = error.filename or "the output"
         return f"cannot use {where}: {error.strerror}; check its name, permissions and the free space"
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "failed to map segment" in text:  # the latter: of a library
         return "not enough memory; try a smaller picture"
-    return f"unexpected {type(error).__name__}: {text}; add --debug to see where it came from"
+    where = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    return f"unexpected {type(error).__name__}: {text}{where}; add --debug to see where it came from"
 
 
 def _complain(message: str, status: int) -> int:

@@ -16,10 +16,12 @@ Errors are those that users of Pillow expect: UnidentifiedImageError for what is
 damaged file, a missing model or a picture that cannot be stored, ValueError for an impossible option.
 
 A file is written in one piece after all work has succeeded, and Pillow removes a new file when saving fails.
-But Pillow empties an existing file before it asks a plug-in for anything; where that matters, use
-`files.write_bytes` with `codec.compress`.
+But Pillow empties an existing file before it asks a plug-in for anything; where that matters, use `save` of
+this module, which takes the same options and leaves the old file as it is until the new one is complete.
 """
 
+from numbers import Integral, Real
+from os import PathLike
 from typing import IO
 
 from PIL import Image, ImageFile
@@ -27,11 +29,18 @@ from PIL import Image, ImageFile
 from vgic_lib.bitstream import container
 from vgic_lib.bitstream.container import Layout
 from vgic_lib.errors import BitstreamError, ParameterError, VgicError
+from vgic_lib.files import write_bytes
 
 FORMAT = "VGIC"
 EXTENSION = ".vgic"
 MIME_TYPE = "image/vgic"
-OPTIONS = ("quality", "search_steps", "model", "target_bytes", "target_psnr")
+OPTIONS = {  # name -> what it may be, in types and in words
+    "quality": ((Real, type(None)), "a number"),
+    "search_steps": ((Integral,), "a whole number"),
+    "model": ((str,), "the name of a model"),
+    "target_bytes": ((Integral, type(None)), "a whole number"),
+    "target_psnr": ((Real, type(None)), "a number"),
+}
 
 
 class VgicImageFile(ImageFile.ImageFile):
@@ -48,6 +57,10 @@ class VgicImageFile(ImageFile.ImageFile):
         self._size = header.width, header.height
         self._mode = ("L" if Layout.GRAY in header.layout else "RGB") + "A" * (Layout.ALPHA in header.layout)
         self.tile = [ImageFile._Tile(FORMAT, (0, 0, *self._size))]
+
+    def load_read(self, size: int) -> bytes:
+        """Read from the file; that this exists makes `ImageFile.Parser` wait for the whole file."""
+        return self.fp.read(size)
 
     def verify(self) -> None:
         """Check the checksum and the sections without decoding. Raises OSError; call it right after open."""
@@ -94,17 +107,41 @@ def _accept(prefix: bytes) -> bool | str:
     return True
 
 
+def save(image: Image.Image, path: str | PathLike, **options: object) -> None:
+    """Write `image` to the .vgic file `path` at once, or not at all; an earlier file stays until then.
+
+    Options are those of `codec.compress`, as with `Image.save`.
+
+    Raises:
+        ValueError: an impossible option.
+        OSError: a missing model, a picture that cannot be stored, or a file that cannot be written.
+    """
+    data = _compress(image, options)
+    try:
+        write_bytes(path, data)
+    except VgicError as error:
+        raise OSError(str(error)) from error
+
+
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    fp.write(_compress(image, image.encoderinfo))
+
+
+def _compress(image: Image.Image, given: dict) -> bytes:
+    """Content of a file. Raises OSError and ValueError, as users of Pillow expect."""
     from vgic_lib import codec  # imports torch
 
-    options = {name: image.encoderinfo[name] for name in OPTIONS if name in image.encoderinfo}
+    options = {name: given[name] for name in OPTIONS if name in given}
+    for name, value in options.items():
+        types, words = OPTIONS[name]
+        if not isinstance(value, types) and not hasattr(value, "model_id"):
+            raise ValueError(f"{name} must be {words}, not {value!r}")
     try:
-        data = codec.compress(image, **options)
+        return codec.compress(image, **options)
     except ParameterError as error:
         raise ValueError(str(error)) from error
     except VgicError as error:
         raise OSError(str(error)) from error
-    fp.write(data)
 
 
 Image.register_open(FORMAT, VgicImageFile, _accept)

@@ -40,5 +40,5 @@ def _bar(label: str, items: Iterable | None, total: int | None, initial: int = 0
     return tqdm(
         items, desc=label, total=total, initial=initial, file=sys.stderr if live else sys.stdout,
         mininterval=interval_s, maxinterval=interval_s, miniters=1,
-        ascii=not live, dynamic_ncols=live, disable=quiet, leave=items is not None,
+        ascii=None if live else True, dynamic_ncols=live, disable=quiet, leave=items is not None,
     )  # fmt: skip

@@ -1,31 +1,41 @@
 # SPDX-License-Identifier: MIT
-"""Files to files, both ways: one picture, or all pictures below a folder."""
+"""Files to files, both ways: one picture, or all pictures below a folder.
 
+Names in a folder depend on the file alone, never on its neighbours: a.png becomes a.png.vgic, and that
+becomes a.png.png, so pictures of one stem never meet (`folders` has the rest of the rule).
+
+Files that are already there are skipped if the same content made them with the same settings. The fraction
+of a second in their date of modification tells: it is a digest of both. No list is kept beside the files; one
+that was changed, copied without its date, or lies on a disk that keeps whole seconds only is not recognised,
+and is then never replaced without `force`.
+"""
+
+import hashlib
 import io
+import os
+import sys
+import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
 from vgic_lib import codec
-from vgic_lib.errors import (
-    BitstreamError,
-    DataError,
-    ImageError,
-    ModelError,
-    ParameterError,
-    StorageError,
-    VgicError,
-)
-from vgic_lib.files import read_bytes, write_bytes
+from vgic_lib.bitstream import container
+from vgic_lib.codec.folders import files_below, new_names
+from vgic_lib.codec.memory import check_memory, is_out_of_memory
+from vgic_lib.errors import ImageError, ParameterError, StorageError, VgicError
+from vgic_lib.files import atomic_path, is_special, read_bytes
 from vgic_lib.images import read_image
+from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel
 from vgic_lib.progress import counted, progress
 
 ENDING = ".vgic"
+STREAM = "-"  # standard input or output
 
 _FORMATS = {  # ending of a decompressed picture -> Pillow's format and its options
     ".png": ("PNG", {}),
@@ -37,21 +47,32 @@ _FORMATS = {  # ending of a decompressed picture -> Pillow's format and its opti
 }
 
 
+class Made(NamedTuple):
+    """Content of a new file."""
+
+    data: bytes
+    text: str  # what it is, for people to read
+    note: str = ""  # what they may not expect
+
+
 class Conversion(NamedTuple):
     """A way to turn one kind of file into another."""
 
-    convert: Callable[[Path, Path], str]  # source, target -> what was done, for people to read
+    convert: Callable[[str, bytes, str], Made]  # name and content of a file, ending of the new one
+    settings: str  # what else decides the new content
     endings: frozenset[str]  # of the files in a folder that are converted
-    new_ending: str
+    new_endings: tuple[str, ...]  # that new files may have; the first is that of files in a folder
+    new_name: Callable[[str], str]  # of a file in a folder
     label: str  # what is being done
 
 
 class Summary(NamedTuple):
     """What became of a file or folder."""
 
+    target: str  # what was written
     text: str  # what was done, for people to read
-    errors: tuple[str, ...]  # one for each file of the folder that could not be converted
-    count: int  # files
+    errors: tuple[str, ...] = ()  # one for each file of the folder that could not be converted
+    count: int = 1  # files
 
 
 def compression(
@@ -61,98 +82,192 @@ def compression(
     target_bytes: int | None = None,
     target_psnr: float | None = None,
 ) -> Conversion:
-    """Pictures to .vgic files; what can go wrong is in `codec.compress`, `images.read_image` and `files`.
+    """Pictures to .vgic files; what can go wrong is in `codec.compress`, `images.read_image` and `memory`.
 
     Raises:
         ParameterError: options that contradict each other, or a quality out of range.
     """
     codec.check_options(quality, search_steps, target_bytes, target_psnr)
     options = {"target_bytes": target_bytes, "target_psnr": target_psnr, "search_steps": search_steps}
-    if quality is not None:
-        model.setting(quality)
+    if target_bytes is target_psnr is None:
+        options["quality"] = codec.DEFAULT_QUALITY if quality is None else quality
+        model.setting(options["quality"])
     steps = search_steps + 1 if target_bytes is target_psnr is None else None  # else: unknown before the end
 
-    def convert(source: Path, target: Path) -> str:
-        image = read_image(source)
+    def convert(name: str, content: bytes, ending: str) -> Made:
+        image = read_image(name, content)
+        check_memory(*image.size, model, "search" if search_steps else "compress")
         with counted("latent search", steps) if search_steps else nullcontext() as report:
-            data = codec.compress(image, model=model, quality=quality, report=report, **options)
-        write_bytes(target, data)
+            data = codec.compress(image, model=model, report=report, **options)
         pixels = image.width * image.height
-        return f"{len(data)} bytes, {8 * len(data) / pixels:.3f} bpp, {3 * pixels / len(data):.1f} : 1"
+        text = f"{len(data)} bytes, {8 * len(data) / pixels:.3f} bpp, {3 * pixels / len(data):.1f} : 1"
+        best = container.read_header(data).setting == model.code(model.setting(100))
+        note = "at quality 100, which has fewer bytes than asked for"
+        return Made(data, text, note if target_bytes is not None and best else "")
 
     kinds = Image.registered_extensions()
     endings = frozenset(ending for ending, kind in kinds.items() if kind in Image.OPEN and ending != ENDING)
-    return Conversion(convert, endings, ENDING, "compress")
+    settings = f"{model.model_id.hex()} {options}"
+    return Conversion(convert, settings, endings, (ENDING,), lambda name: name + ENDING, "compress")
 
 
 def decompression() -> Conversion:
-    """Files of .vgic to pictures; what can go wrong is in `codec.decompress` and `files`."""
+    """Files of .vgic to pictures; what can go wrong is in `codec.decompress` and `memory`."""
 
-    def convert(source: Path, target: Path) -> str:
-        if target.suffix.lower() not in _FORMATS:
-            raise ParameterError(f"{target} must end in {', '.join(_FORMATS)}; choose another name")
-        try:
-            image = codec.decompress(read_bytes(source))
-        except (BitstreamError, ModelError) as error:
-            raise type(error)(f"{source}: {error}") from error
-        write_bytes(target, _picture_bytes(image, target))
-        return f"{image.width} x {image.height} {image.mode}"
+    def convert(name: str, content: bytes, ending: str) -> Made:
+        header = container.unpack(content)[0]
+        model = store.find_model(header.model_id.to_bytes(4))
+        check_memory(header.width, header.height, model, "decompress")
+        image = codec.decompress(content, model)
+        return Made(_picture_bytes(image, ending), f"{image.width} x {image.height} {image.mode}")
 
-    return Conversion(convert, frozenset({ENDING}), ".png", "decompress")
+    def new_name(name: str) -> str:
+        return f"{Path(name).stem}.png"
+
+    return Conversion(convert, "", frozenset({ENDING}), tuple(_FORMATS), new_name, "decompress")
 
 
-def run(conversion: Conversion, source: Path, target: Path, force: bool = False) -> Summary:
+def run(conversion: Conversion, source: str | Path, target: str | Path, force: bool = False) -> Summary:
     """Convert the file `source`, or all files below the folder `source` that are of its kind.
 
-    In a folder, files that cannot be converted are left out and reported. Where two new names would be
-    the same (of a.png and a.jpg), the old ending stays in them.
+    In a folder, files that cannot be converted are left out and reported.
 
     Args:
         conversion: what to do.
-        source: file or folder.
-        target: file, or folder; it may exist or not.
+        source: file or folder; STREAM for standard input.
+        target: file, or folder, which exists or ends in a slash; STREAM for standard output, which then gets
+            the data alone: all that is printed meanwhile goes to standard error.
         force: replace existing files.
 
     Raises:
         VgicError: a single file cannot be converted, or a folder holds none.
     """
-    if not source.is_dir():
-        target = target / f"{source.stem}{conversion.new_ending}" if target.is_dir() else target
-        return Summary(_run_one(conversion, source, target, force), (), 1)
-    names = _names(source, conversion.endings)
-    stems = Counter(name.with_suffix("") for name in names)
-    errors = []
-    for name in progress(names, conversion.label):
-        unique = stems[name.with_suffix("")] == 1
-        new_name = name.with_suffix("") if unique else name
+    source, target = str(source), str(target)
+    if not source or not target:
+        raise ParameterError("a name is empty; name a file or folder")
+    if source != STREAM and os.path.isdir(source):
+        return _run_folder(conversion, Path(source), target, force)
+    target = _target(conversion, source, target)
+    if target != STREAM:
+        made = _run_one(conversion, source, Path(target), force)
+    else:
+        made = _run_to_output(conversion, source, force)
+    return Summary(target, ", ".join(filter(None, (made.text, made.note))))
+
+
+def read_input(source: str) -> bytes:
+    """Content of the file `source`, or of standard input if that is STREAM.
+
+    Raises:
+        ParameterError: the name is empty.
+        StorageError: the file cannot be read.
+    """
+    if not source:
+        raise ParameterError("a name is empty; name a file or folder")
+    if source != STREAM:
+        return read_bytes(source)
+    if sys.stdin is None:
+        raise StorageError("standard input is closed; name a file")
+    return sys.stdin.buffer.read()
+
+
+def _run_folder(conversion: Conversion, source: Path, target: str, force: bool) -> Summary:
+    if target == STREAM or (os.path.exists(target) and not os.path.isdir(target)):
+        raise ParameterError(f"{source} is a folder, but {target} is not a folder; choose another output")
+    names, errors = files_below(source, conversion.endings)
+    notes, done = Counter(), 0
+    for name, new_name in progress(new_names(names, conversion.new_name).items(), conversion.label):
         try:
-            _run_one(conversion, source / name, target / f"{new_name}{conversion.new_ending}", force)
+            notes[_run_one(conversion, str(source / name), target / new_name, force).note] += 1
+            done += 1
         except VgicError as error:
             errors.append(str(error))
-    return Summary(f"{len(names) - len(errors)} of {len(names)} files done", tuple(errors), len(names))
+    told = "".join(f", {count} {note}" for note, count in notes.items() if note)
+    return Summary(target, f"{done} of {len(names)} files done{told}", tuple(errors), len(names))
 
 
-def _run_one(conversion: Conversion, source: Path, target: Path, force: bool) -> str:
-    if target.exists():
-        if source.exists() and target.samefile(source):
+def _run_one(conversion: Conversion, source: str, target: Path, force: bool) -> Made:
+    """Convert one file, unless that is done already; the result of a skipped one has no data."""
+    with _named(source, conversion.label):
+        taken = os.path.lexists(target)
+        if taken and os.path.exists(source) and os.path.exists(target) and os.path.samefile(source, target):
             raise ParameterError(f"{target} is the input itself; choose another output")
-        if not force:
-            raise StorageError(f"{target} exists; add --force to replace it, or choose another name")
-    return conversion.convert(source, target)
+        content = read_input(source)
+        stamp_ns = _stamp_ns(conversion, content, target.suffix)
+        if taken and not force:
+            if os.path.isfile(target) and target.stat().st_mtime_ns % 10**9 == stamp_ns:
+                return Made(b"", "", "done before")
+            raise StorageError(
+                f"{target} exists, and not from this input with these settings; "
+                "add --force to replace it, or choose another name"
+            )
+        made = conversion.convert(source, content, target.suffix)
+        _write(target, made.data, stamp_ns)
+        return made
 
 
-def _names(folder: Path, endings: frozenset[str]) -> list[Path]:
-    """Files below `folder` with one of `endings`, relative to it, sorted; hidden ones are left out."""
-    found = [path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in endings]
-    names = sorted(path for path in found if not any(part.startswith(".") for part in path.parts))
-    if not names:
-        raise DataError(f"{folder} holds no file to convert; check the folder's name")
-    return names
+def _run_to_output(conversion: Conversion, source: str, force: bool) -> Made:
+    """Convert one file to standard output."""
+    if sys.__stdout__ is None:
+        raise StorageError("standard output is closed; name a file")
+    if sys.stdout.isatty() and not force:
+        raise ParameterError("standard output is a terminal; name a file, or add --force")
+    output = sys.stdout.buffer
+    with redirect_stdout(sys.stderr), _named(source, conversion.label):
+        made = conversion.convert(source, read_input(source), conversion.new_endings[0])
+    output.write(made.data)
+    output.flush()
+    return made
 
 
-def _picture_bytes(image: Image.Image, target: Path) -> bytes:
-    """`image` in the format that the ending of `target` names."""
-    kind, options = _FORMATS[target.suffix.lower()]
+def _target(conversion: Conversion, source: str, target: str) -> str:
+    """Name of the new file, where `target` may be a folder. Raises ParameterError."""
+    if os.path.isdir(target) or target.endswith(("/", os.sep)):
+        if source == STREAM:
+            raise ParameterError(f"standard input has no name, so {target} must name a file, not a folder")
+        (new_name,) = new_names([Path(Path(source).name)], conversion.new_name).values()
+        return str(target / new_name)
+    known = Path(target).suffix.lower() in conversion.new_endings
+    if not known and target != STREAM and not is_special(target):
+        endings = ", ".join(conversion.new_endings)
+        raise ParameterError(f"{target} must end in {endings}, or in / for a folder; choose another name")
+    return target
+
+
+def _write(target: Path, data: bytes, stamp_ns: int) -> None:
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(data)
+        if temporary.is_file():
+            modified_ns = time.time_ns() // 10**9 * 10**9 + stamp_ns
+            os.utime(temporary, ns=(modified_ns, modified_ns))
+
+
+def _stamp_ns(conversion: Conversion, content: bytes, ending: str) -> int:
+    """Fraction of a second that marks what is made from `content`, in steps that all common disks keep."""
+    digest = hashlib.sha256(f"{conversion.label} {conversion.settings} {ending} ".encode() + content).digest()
+    return int.from_bytes(digest[:8]) % 10**7 * 100
+
+
+@contextmanager
+def _named(source: str, label: str) -> Iterator[None]:
+    """Let every error name the file that it came from."""
+    name = "standard input" if source == STREAM else source
+    try:
+        yield
+    except Exception as error:
+        if is_out_of_memory(error):
+            advice = "close other programs, run fewer threads or make the picture smaller"
+            raise ImageError(f"{name}: not enough memory to {label} it; {advice}") from error
+        if not isinstance(error, VgicError):
+            error.add_note(f"while working on {name}")
+        elif name not in str(error):
+            raise type(error)(f"{name}: {error}") from error
+        raise
+
+
+def _picture_bytes(image: Image.Image, ending: str) -> bytes:
+    """`image` in the format of an `ending`; PNG where that names none."""
+    kind, options = _FORMATS.get(ending.lower(), _FORMATS[".png"])
     stream = io.BytesIO()
     try:
         image.save(stream, kind, **options)

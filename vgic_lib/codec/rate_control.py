@@ -43,10 +43,11 @@ def meet_bytes(
         search_steps: of latent search; the bytes that it saves buy a higher setting.
 
     Returns:
-        A file of at most `target_bytes`, and of 97% of them at least where settings lie that close.
+        A file of at most `target_bytes`, and of 97% of them at least where settings lie that close; the
+        largest of all where that is smaller.
 
     Raises:
-        ParameterError: the smallest file is larger than the target, or the largest below 97% of it.
+        ParameterError: the smallest file is larger than the target.
     """
     make = cache(lambda rung, steps: attempt(settings[rung], steps))
     limit, tolerance = math.log(max(1, target_bytes)), -math.log(1 - TOLERANCE_BYTES)
@@ -63,12 +64,6 @@ def meet_bytes(
             "raise the target or make the picture smaller"
         )
     best = max(kept, key=lambda found: (size(*found) >= limit - tolerance, found[1], found[0]))
-    if size(*best) < limit - tolerance and (len(settings) - 1, 0) in kept:
-        most = len(make(len(settings) - 1, 0))
-        raise ParameterError(
-            f"no file of {target_bytes} bytes: the largest of this picture has {most}; "
-            "lower the target or ask for quality 100"
-        )
     return make(*best)
 
 

@@ -47,7 +47,7 @@ def fetch(url: str, sha256: str | None, target: Path, label: str = "") -> Path:
     part = target.with_name(target.name + ".part")
     try:
         if sha256 is None and digest_file.exists():
-            sha256 = digest_file.read_text().strip()
+            sha256 = digest_file.read_text(encoding="utf-8").strip()
         if target.exists() and sha256 in (None, _digest(target)):
             return target
         target.parent.mkdir(parents=True, exist_ok=True)

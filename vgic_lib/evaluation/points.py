@@ -90,13 +90,7 @@ def _latent_point(model: LatentModel, at: OperatingPoint, steps: int) -> Point:
 def _ratio_point(model: LatentModel, ratio: float, steps: int) -> Point:
     def encode(image: Image.Image) -> bytes:
         target = int(3 * image.width * image.height / ratio)
-        try:
-            return codec.compress(image, model=model, target_bytes=target, search_steps=steps)
-        except ParameterError:
-            largest = codec.compress(image, model=model, quality=100, search_steps=steps)
-            if len(largest) > target:
-                raise
-            return largest
+        return codec.compress(image, model=model, target_bytes=target, search_steps=steps)
 
     return Point(
         model.name, ratio_setting(ratio, steps), ".vgic", encode, codec.decompress,

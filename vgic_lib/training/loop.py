@@ -251,7 +251,7 @@ def _row(
 def write_metrics(rows: list[dict[str, float]], path: Path) -> None:
     """Write metrics as CSV with one column for each name that occurs. Raises StorageError."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)

@@ -61,7 +61,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 def read_manifest(run: str) -> Manifest | None:
     """Manifest of a run; None if it has none, or one that an older version wrote."""
     try:
-        values = json.loads(manifest_path(run).read_text())
+        values = json.loads(manifest_path(run).read_text(encoding="utf-8"))
         steps = tuple(StepRecord(**{**step, "files": tuple(step["files"])}) for step in values.pop("steps"))
         return Manifest(**{**values, "environment": Environment(**values["environment"]), "steps": steps})
     except (OSError, ValueError, TypeError, KeyError):

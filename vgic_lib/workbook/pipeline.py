@@ -165,7 +165,8 @@ def _publish(manifest: Manifest) -> None:
 def _show_table(run: str) -> None:
     table = paths.results_dir(run) / "tables" / "results.md"
     if table.exists():
-        _say(f"\n{table.read_text().rstrip()}\n\ntables and figures: {_relative(paths.results_dir(run))}")
+        text = table.read_text(encoding="utf-8").rstrip()
+        _say(f"\n{text}\n\ntables and figures: {_relative(paths.results_dir(run))}")
 
 
 def _report_path(run: str) -> Path:

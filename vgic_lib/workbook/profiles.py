@@ -52,7 +52,7 @@ def load_profile(name: str) -> Profile:
             f"unknown profile {name!r}; choose from {', '.join(list_profiles()) or 'none: no profiles'}"
         )
     try:
-        values = yaml.safe_load((paths.profiles() / f"{name}.yaml").read_text())
+        values = yaml.safe_load((paths.profiles() / f"{name}.yaml").read_text(encoding="utf-8"))
         entries = tuple(Entry(**{"parameters": {}, **entry}) for entry in values["notebooks"])
         for entry in entries:
             dict.items(entry.parameters)
