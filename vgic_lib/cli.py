@@ -79,8 +79,17 @@ def build_parser() -> argparse.ArgumentParser:
     rate.add_argument("--quality", type=float, metavar="Q", help="1 to 100 (default: 50)")
     rate.add_argument("--target-bytes", type=int, metavar="B", help="largest size of a file, in bytes")
     rate.add_argument("--target-psnr", type=float, metavar="P", help="smallest PSNR of a picture, in dB")
+    rate.add_argument(
+        "--target-ssimulacra2",
+        type=float,
+        metavar="S",
+        help="smallest SSIMULACRA2 score of a picture: 70 is good",
+    )
     compress.add_argument(
         "--search-steps", type=int, default=0, metavar="N", help="steps of latent search (default: 0)"
+    )
+    compress.add_argument(
+        "--tune", default="psnr", help="what the search improves: psnr or eye (default: psnr)"
     )
     decompress = add("decompress", _decompress, "turn a .vgic file, or a folder of them, into pictures")
     decompress.epilog = f"In a folder, a.png.vgic becomes a.png.png, and a.vgic a.png. {_REPEATED}"
@@ -141,8 +150,9 @@ def _compress(options: argparse.Namespace) -> None:
         from vgic_lib.models import store
 
         model = store.load_model(options.model or store.DEFAULT_MODEL)
-        targets = options.target_bytes, options.target_psnr
-        _convert(options, conversion.compression(model, options.quality, options.search_steps, *targets))
+        targets = options.target_bytes, options.target_psnr, options.target_ssimulacra2
+        rate = options.quality, options.search_steps, *targets, options.tune
+        _convert(options, conversion.compression(model, *rate))
 
 
 def _decompress(options: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 
 from vgic_lib.codec.image import (
     DEFAULT_QUALITY,
+    DEFAULT_TUNE,
     Encoded,
     FileInfo,
     check_options,
@@ -14,6 +15,7 @@ from vgic_lib.codec.image import (
 
 __all__ = [
     "DEFAULT_QUALITY",
+    "DEFAULT_TUNE",
     "Encoded",
     "FileInfo",
     "check_options",

@@ -23,6 +23,7 @@ from vgic_lib.images import normalise_image, to_image, to_tensor
 from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel, Latents, Setting
 from vgic_lib.models.store import DEFAULT_MODEL
+from vgic_lib.search.objectives import DEFAULT_TUNE, check_tune
 
 DEFAULT_QUALITY = 50
 
@@ -79,7 +80,9 @@ def compress(
     search_steps: int = 0,
     target_bytes: int | None = None,
     target_psnr: float | None = None,
+    target_ssimulacra2: float | None = None,
     setting: Setting | None = None,
+    tune: str = DEFAULT_TUNE,
     report: Callable[[object], object] | None = None,
     show: Callable[[torch.Tensor], object] | None = None,
 ) -> bytes:
@@ -92,39 +95,42 @@ def compress(
         search_steps: gradient steps that improve the latents of this picture; 0 for none.
         target_bytes: largest size of the file, instead of `quality`.
         target_psnr: smallest PSNR over RGB values in dB, instead of `quality`.
+        target_ssimulacra2: smallest score by `metrics.ssimulacra2`, instead of `quality`.
         setting: operating point of the model, instead of `quality`.
+        tune: what a search improves, a key of `search.objectives.TUNES`; nothing changes without steps.
         report: called after each search step with its TracePoint; raising StopIteration ends the search.
         show: called with x_hat (1, 3, H, W) in [0, 1] whenever the search finds better latents.
 
     Raises:
         ImageError: the picture is of an unsupported kind or too large.
         ModelError: unknown model.
-        ParameterError: impossible quality, number of steps or target, or more than one of quality, setting
-            and targets.
+        ParameterError: impossible quality, number of steps, target or tune, or more than one of quality,
+            setting and targets.
     """
-    check_options(quality, search_steps, target_bytes, target_psnr, setting)
+    check_options(quality, search_steps, target_bytes, target_psnr, target_ssimulacra2, setting, tune)
     model = store.load_model(model) if isinstance(model, str) else model
     image = normalise_image(image)
     if max(image.size) > container.MAX_SIDE:
         raise ImageError(f"a side of the picture exceeds {container.MAX_SIDE} pixels; make it smaller first")
-    attempt = _attempts(image, model, report, show)
-    if target_bytes is None and target_psnr is None:
+    attempt = _attempts(image, model, tune, report, show)
+    if target_bytes is target_psnr is target_ssimulacra2 is None:
         setting = (
             model.setting(DEFAULT_QUALITY if quality is None else quality) if setting is None else setting
         )
         return attempt(setting, search_steps)
-    from vgic_lib.codec import rate_control  # a decoder never needs them
-    from vgic_lib.metrics import distortion
+    from vgic_lib.codec import rate_control  # a decoder never needs it
 
     ladder = rate_control.ladder(model)
     if target_bytes is not None:
         return rate_control.meet_bytes(attempt, ladder, target_bytes, search_steps)
-    original = np.asarray(image.convert("RGB"))
+    by_psnr = target_ssimulacra2 is None
+    scale = rate_control.PSNR if by_psnr else rate_control.SSIMULACRA2
+    target, score = target_psnr if by_psnr else target_ssimulacra2, scale.judge(image.convert("RGB"))
 
-    def psnr_db(data: bytes) -> float:
-        return distortion.psnr_db(original, np.asarray(_decode(data, model).convert("RGB")))
+    def measure(data: bytes) -> float:
+        return score(_decode(data, model).convert("RGB"))
 
-    return rate_control.meet_psnr(attempt, psnr_db, ladder, target_psnr, search_steps)
+    return rate_control.meet_score(attempt, measure, ladder, scale, target, search_steps)
 
 
 def check_options(
@@ -132,15 +138,19 @@ def check_options(
     search_steps: int = 0,
     target_bytes: int | None = None,
     target_psnr: float | None = None,
+    target_ssimulacra2: float | None = None,
     setting: tuple | None = None,
+    tune: str = DEFAULT_TUNE,
 ) -> None:
     """Refuse what contradicts itself before any work is done. Raises ParameterError."""
     if search_steps < 0:
         raise ParameterError(f"search steps must be 0 or more, not {search_steps}")
-    if sum(choice is not None for choice in (quality, target_bytes, target_psnr, setting)) > 1:
-        raise ParameterError("quality, target bytes and target PSNR exclude each other; give one of them")
+    targets = target_bytes, target_psnr, target_ssimulacra2
+    if sum(choice is not None for choice in (quality, *targets, setting)) > 1:
+        raise ParameterError("quality and targets (bytes, PSNR, SSIMULACRA2) exclude each other; give one")
     if target_bytes is not None and target_bytes < 1:
         raise ParameterError(f"a file cannot have {target_bytes} bytes; give a larger target")
+    check_tune(tune)
 
 
 @plain_arithmetic(gradients=False)
@@ -207,11 +217,11 @@ def _names(header: Header) -> tuple[str, str]:
 
 
 def _attempts(
-    image: Image.Image, model: LatentModel, *watch: Callable | None
+    image: Image.Image, model: LatentModel, tune: str, *watch: Callable | None
 ) -> Callable[[Setting, int], bytes]:
     """A function that makes the file of `image` for a setting and a number of search steps.
 
-    Searches are watched by `report` and `show`.
+    Searches are for `tune`, and watched by `report` and `show`.
     """
     x, layout = to_tensor(image), _LAYOUTS[image.mode]
     alpha = [container.pack_alpha(np.asarray(image.getchannel("A")))] if Layout.ALPHA in layout else []
@@ -219,7 +229,7 @@ def _attempts(
 
     def attempt(setting: Setting, search_steps: int) -> bytes:
         header = Header(model_id, model.code(setting), image.width, image.height, layout)
-        latents = _latents(model, x, setting, search_steps, *watch)
+        latents = _latents(model, x, setting, search_steps, tune, *watch)
         return container.pack(header, [*model.encode(latents, setting), *alpha])
 
     return attempt
@@ -230,13 +240,14 @@ def _latents(
     x: torch.Tensor,
     setting: Setting,
     search_steps: int,
+    tune: str,
     *watch: Callable | None,
 ) -> Latents:
     """Latents of x (1, 3, H, W) in [0, 1]: the encoder's, or those a search found."""
     if search_steps:
         from vgic_lib.search.latent_search import SearchConfig, search  # a decoder never needs it
 
-        return search(model, x, setting, SearchConfig(steps=search_steps), *watch).latents
+        return search(model, x, setting, SearchConfig(steps=search_steps, tune=tune), *watch).latents
     return model.analysis(x, setting)
 
 

@@ -16,7 +16,7 @@ from vgic_lib.evaluation.measure import (
     LatentFacts,
     Point,
 )
-from vgic_lib.evaluation.results import Row, ratio_setting
+from vgic_lib.evaluation.results import Row, ratio_setting, searched_setting
 from vgic_lib.models.base import LatentModel
 
 
@@ -57,15 +57,24 @@ def operating_points(
 
 
 def latent_points(
-    model: LatentModel, at: Sequence[OperatingPoint], searched: Sequence[OperatingPoint], steps: int
+    model: LatentModel,
+    at: Sequence[OperatingPoint],
+    searched: Sequence[OperatingPoint],
+    steps: int,
+    tune: str = codec.DEFAULT_TUNE,
 ) -> list[Point]:
-    """Our codec at some operating points, and at those of `searched` with `steps` of latent search."""
-    return [_latent_point(model, point, 0) for point in at] + [
-        _latent_point(model, point, steps) for point in searched if steps
+    """Our codec at some operating points, and at those of `searched` with `steps` of latent search.
+
+    `tune` is what the search improves, a key of `search.objectives.TUNES`.
+    """
+    return [_latent_point(model, point, 0, tune) for point in at] + [
+        _latent_point(model, point, steps, tune) for point in searched if steps
     ]
 
 
-def ratio_points(model: LatentModel, ratios: Sequence[float], steps: int) -> list[Point]:
+def ratio_points(
+    model: LatentModel, ratios: Sequence[float], steps: int, tune: str = codec.DEFAULT_TUNE
+) -> list[Point]:
     """Our codec at compression ratios: the best file no longer than the pixels as 24-bit RGB / the ratio.
 
     Where even the largest file of a picture is shorter, it is that one. Models whose settings are bit
@@ -73,27 +82,27 @@ def ratio_points(model: LatentModel, ratios: Sequence[float], steps: int) -> lis
     """
     if model.bit_depths:
         return []
-    return [_ratio_point(model, ratio, steps) for ratio in ratios]
+    return [_ratio_point(model, ratio, steps, tune) for ratio in ratios]
 
 
-def _latent_point(model: LatentModel, at: OperatingPoint, steps: int) -> Point:
+def _latent_point(model: LatentModel, at: OperatingPoint, steps: int, tune: str) -> Point:
     def encode(image: Image.Image) -> bytes:
-        return codec.compress(image, model=model, setting=at.setting, search_steps=steps)
+        return codec.compress(image, model=model, setting=at.setting, search_steps=steps, tune=tune)
 
     return Point(
-        model.name, f"{at.label}-s{steps}", ".vgic", encode, codec.decompress, quality=at.quality,
-        model_id=model.model_id.hex(), num_channels=at.setting.num_channels,
+        model.name, searched_setting(at.label, steps, tune), ".vgic", encode, codec.decompress,
+        quality=at.quality, model_id=model.model_id.hex(), num_channels=at.setting.num_channels,
         bits=at.setting.bits, search_steps=steps, inspect=partial(_inspect, model),
     )  # fmt: skip
 
 
-def _ratio_point(model: LatentModel, ratio: float, steps: int) -> Point:
+def _ratio_point(model: LatentModel, ratio: float, steps: int, tune: str) -> Point:
     def encode(image: Image.Image) -> bytes:
         target = int(3 * image.width * image.height / ratio)
-        return codec.compress(image, model=model, target_bytes=target, search_steps=steps)
+        return codec.compress(image, model=model, target_bytes=target, search_steps=steps, tune=tune)
 
     return Point(
-        model.name, ratio_setting(ratio, steps), ".vgic", encode, codec.decompress,
+        model.name, ratio_setting(ratio, steps, tune), ".vgic", encode, codec.decompress,
         model_id=model.model_id.hex(), search_steps=steps, inspect=partial(_inspect, model),
     )  # fmt: skip
 
