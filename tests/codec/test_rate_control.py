@@ -137,7 +137,19 @@ def test_a_quality_out_of_reach_is_refused(target):
     with pytest.raises(ParameterError) as caught:
         meet_score(maker.attempt, psnr_db, maker.settings, PSNR, target)
     assert "\n" not in str(caught.value)
-    assert ("42.98" in str(caught.value)) == math.isfinite(target)
+    assert ("42.98 dB" in str(caught.value)) == math.isfinite(target)
+
+
+@pytest.mark.parametrize("steps", [0, 50])
+def test_a_score_is_met_on_a_scale_of_its_own(steps):
+    maker = Maker()
+    score = lambda file: 3 * (file.psnr_db - 25)  # noqa: E731 - 0 to 54
+    file = meet_score(maker.attempt, score, maker.settings, SSIMULACRA2, 40.0, steps)
+    assert 40 <= score(file) <= 40 + 0.3
+    with pytest.raises(ParameterError, match="SSIMULACRA2 70 points: .* has 53.9"):
+        meet_score(maker.attempt, score, maker.settings, SSIMULACRA2, 70.0, steps)
+    with pytest.raises(ParameterError, match="such as 70"):
+        meet_score(maker.attempt, score, maker.settings, SSIMULACRA2, math.nan)
 
 
 def test_equal_pictures_have_a_finite_place():

@@ -149,9 +149,10 @@ def equal_trade_off(mse: float, bpp: float, doubling_gain_db: float) -> float:
 
 
 def _mixed(x: Tensor, trade_off: float, shares: Mapping[str, float]) -> Distance:
-    """Weighted sum of the terms that a picture is large enough for."""
-    shares = {name: share for name, share in shares.items() if min(x.shape[2:]) >= TERMS[name].smallest_side}
-    parts = [(share * TERMS[name].worth(trade_off), TERMS[name].prepare(x)) for name, share in shares.items()]
+    """Sum of the terms that a picture is large enough for; the shares of the others go to them."""
+    kept = [name for name in shares if min(x.shape[2:]) >= TERMS[name].smallest_side]
+    more = sum(shares.values()) / sum(shares[name] for name in kept)
+    parts = [(more * shares[name] * TERMS[name].worth(trade_off), TERMS[name].prepare(x)) for name in kept]
     return lambda x_hat: sum(weight * distance(x_hat) for weight, distance in parts)
 
 
