@@ -120,7 +120,10 @@ def main():
     rows[FALLING] = -rows[FALLING]
     for anchor in arms[:2]:
         report = {arm: saved(rows, anchor, arm) for arm in arms if arm != anchor}
-        print(f"\nagainst {anchor}, {len(options.photographs)} photographs (and how many got worse)")
+        print(
+            f"\nagainst {anchor}, {len(options.photographs)} photographs (and how many got worse);", end=" "
+        )
+        print(f"seconds of the processor for a search, {torch.get_num_threads()} threads")
         print(pd.DataFrame(report).T.assign(time_s=seconds.round(1)).to_string())
 
 

@@ -90,7 +90,7 @@ TERMS: dict[str, Term] = {
 
 TUNES: dict[str, Mapping[str, float]] = {
     DEFAULT_TUNE: {"squared error": 1.0},
-    "eye": {"squared error": 0.3, "ssimulacra2": 0.7},
+    "eye": {"squared error": 0.3, "ssimulacra2": 0.7, "texture": 1.0},
 }
 
 
