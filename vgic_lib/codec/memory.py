@@ -15,7 +15,7 @@ Work = Literal["compress", "search", "decompress"]
 TILED = 2**20
 HYPERPRIOR: dict[Work, tuple[int, int]] = {
     "compress": (200, 160),
-    "search": (1000, 1000),
+    "search": (1200, 1000),
     "decompress": (140, 130),
 }
 VAEGAN: dict[Work, tuple[int, int]] = {"compress": (140, 90), "search": (2900, 2900), "decompress": (900, 70)}
