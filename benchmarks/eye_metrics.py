@@ -4,7 +4,8 @@
 Each metric compares one decoded picture with prepared originals, as a step of latent search does, forward
 and then forward and backward to the picture; the synthesis goes back to its latents, in float32 and, as the
 search runs it, in bfloat16. All take turns, so what slows the machine slows them all: the ratios count. A
-call of more than 3 seconds is made once.
+call of more than 3 seconds is made once. Below: whole steps of latent search by tune, with their share of
+the checks of rounded latents.
 
     python benchmarks/eye_metrics.py [--rounds 5] [--size 768 512] [--device cpu]
 """
@@ -19,6 +20,8 @@ from vgic_lib.metrics.ms_ssim import MsSsimReference
 from vgic_lib.metrics.ssimulacra2 import Ssimulacra2Reference
 from vgic_lib.metrics.st_lpips import StLpipsReference
 from vgic_lib.models.store import load_model
+from vgic_lib.search.latent_search import SearchConfig, search
+from vgic_lib.search.objectives import TUNES
 
 QUALITY = 40
 SLOW_S = 3.0
@@ -65,6 +68,19 @@ def seconds(call, device, backward):
     return time.perf_counter() - begun
 
 
+def search_steps(x, rounds):
+    """Print seconds of a step for each tune; tunes take turns, the first round warms up."""
+    model, steps, times = load_model("hyperprior").to(x.device), 10, {tune: [] for tune in TUNES}
+    for _ in range(rounds + 1):
+        for tune, found in times.items():
+            begun = time.perf_counter()
+            search(model, x, model.setting(QUALITY), SearchConfig(steps, tune=tune))
+            found.append((time.perf_counter() - begun) / steps)
+    medians = {tune: statistics.median(found[1:]) for tune, found in times.items()}
+    for tune, median in medians.items():
+        print(f"search step, {tune:<7} {1e3 * median:7.0f} ms {median / medians['psnr']:6.2f}")
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -98,6 +114,7 @@ def main():
         forward, both = medians[name, False], medians[name, True]
         ratios = forward / medians[ANCHOR, False], both / medians[ANCHOR, True]
         print(f"{name:<20} {1e3 * forward:7.0f} ms {ratios[0]:6.2f}   {1e3 * both:9.0f} ms {ratios[1]:6.2f}")
+    search_steps(x, options.rounds)
 
 
 if __name__ == "__main__":

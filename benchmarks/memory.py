@@ -3,7 +3,7 @@
 
 The picture is a photograph from scikit-image, repeated mirror-wise. JPEG through Pillow is the other side.
 
-    python benchmarks/memory.py [--megapixels 0.4 5 20] [--model NAME] [--search-steps 0]
+    python benchmarks/memory.py [--megapixels 0.4 5 20] [--model NAME] [--search-steps 0] [--tune eye]
 """
 
 import argparse
@@ -45,7 +45,8 @@ def vgic_compress(megapixels, options, data):
     from vgic_lib.models import store
 
     model = options.model or store.DEFAULT_MODEL
-    return codec.compress(picture(megapixels), model=model, search_steps=options.search_steps)
+    steps, tune = options.search_steps, options.tune
+    return codec.compress(picture(megapixels), model=model, search_steps=steps, tune=tune)
 
 
 def vgic_decompress(megapixels, options, data):
@@ -93,6 +94,7 @@ def main():
     parser.add_argument("--megapixels", type=float, nargs="+", default=[0.4, 5, 20])
     parser.add_argument("--model", default="", help="of VGIC (default: the codec's)")
     parser.add_argument("--search-steps", type=int, default=0)
+    parser.add_argument("--tune", default="psnr")
     options = parser.parse_args()
     for megapixels in options.megapixels:
         print(f"\n{megapixels:g} megapixels")

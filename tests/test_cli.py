@@ -114,6 +114,11 @@ def test_targets(photo: Path, tmp_path: Path, refuse: Refuse, capsys: pytest.Cap
     out = tmp_path / "out.vgic"
     assert "smallest" in refuse("compress", photo, out, "--target-bytes", "9")
     assert "dB" in refuse("compress", photo, out, "--target-psnr", "200")
+    assert "points" in refuse("compress", photo, out, "--target-ssimulacra2", "100")
+    assert main(["compress", str(photo), str(small), "--target-ssimulacra2", "-1000", "--force"]) == 0
+    assert small.read_bytes() == codec.compress(Image.open(photo), quality=1)
+    capsys.readouterr()
+    refuse("compress", photo, out, "--target-ssimulacra2", "30", "--target-psnr", "30", status=2)
     refuse("compress", photo, out, "--target-psnr", "30", "--target-bytes", "999", status=2)
     refuse("compress", photo, out, "--quality", "30", "--target-bytes", "999", status=2)
 
@@ -224,10 +229,24 @@ def test_bad_output_names(tmp_path: Path, photo: Path, packed: Path, refuse: Ref
 
 
 @pytest.mark.parametrize(
-    "options", [("--quality", "0"), ("--quality", "nan"), ("--search-steps", "-1"), ("--model", "no-such")]
+    "options",
+    [
+        ("--quality", "0"),
+        ("--quality", "nan"),
+        ("--search-steps", "-1"),
+        ("--model", "no-such"),
+        ("--tune", "ear"),
+        ("--target-ssimulacra2", "nan"),
+    ],
 )
 def test_bad_settings(photo: Path, tmp_path: Path, refuse: Refuse, options: tuple[str, str]) -> None:
     refuse("compress", photo, tmp_path / "out.vgic", *options)
+
+
+def test_the_tune_of_a_search(photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.vgic"
+    assert main(["compress", str(photo), str(out), "--search-steps", "5", "--tune", "eye"]) == 0
+    assert out.read_bytes() == codec.compress(Image.open(photo), search_steps=5, tune="eye")
 
 
 @pytest.mark.parametrize(

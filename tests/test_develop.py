@@ -11,12 +11,14 @@ from vgic_lib.datasets.sources import SOURCES
 from vgic_lib.evaluation.classical import CLASSICAL
 from vgic_lib.metrics.perceptual import METRICS
 from vgic_lib.models.store import MODELS
+from vgic_lib.search.objectives import TUNES
 from vgic_lib.search.relaxations import RELAXATIONS
 
 PAGE = PROJECT / "docs" / "develop.md"
 REGISTRIES = {
     "CLASSICAL": CLASSICAL,
     "RELAXATIONS": RELAXATIONS,
+    "TUNES": TUNES,
     "SOURCES": SOURCES,
     "METRICS": METRICS,
     "MODELS": MODELS,

@@ -100,7 +100,15 @@ def test_save_hands_its_options_to_the_codec_and_ignores_others(monkeypatch):
         return b"data"
 
     monkeypatch.setattr(codec, "compress", compress)
-    options = dict(quality=60, search_steps=3, model="fake", target_bytes=900, target_psnr=30.0)
+    options = dict(
+        quality=60,
+        search_steps=3,
+        model="fake",
+        target_bytes=900,
+        target_psnr=30.0,
+        tune="eye",
+        target_ssimulacra2=70.0,
+    )
     assert saved(picture(), **options, optimize=True, icc_profile=None) == b"data"
     assert seen == options
 
@@ -209,7 +217,7 @@ def test_a_failed_save_leaves_no_new_file(tmp_path):
     [
         {"quality": "high"}, {"quality": [50]}, {"search_steps": "1"}, {"search_steps": 1.5},
         {"search_steps": None}, {"target_bytes": 9.5}, {"target_bytes": b"9"}, {"target_psnr": "30"},
-        {"model": 3},
+        {"model": 3}, {"tune": 3}, {"target_ssimulacra2": "70"},
     ],
 )  # fmt: skip
 def test_a_wrong_type_is_an_impossible_option(options):

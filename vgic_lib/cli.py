@@ -80,15 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     compress = add("compress", _compress, "compress a photograph, or a folder of them, to .vgic")
     compress.epilog = f"In a folder, a.png becomes a.png.vgic. {_REPEATED}"
     _add_paths(compress)
-    compress.add_argument("--model", metavar="NAME", help="name or weights file; 'vgic models' lists them")
-    rate = compress.add_mutually_exclusive_group()
-    rate.add_argument("--quality", type=float, metavar="Q", help="1 to 100 (default: 50)")
-    rate.add_argument("--target-bytes", type=int, metavar="B", help="largest size of a file, in bytes")
-    rate.add_argument("--target-psnr", type=float, metavar="P", help="smallest PSNR of a picture, in dB")
-    compress.add_argument(
-        "--search-steps", type=int, default=0, metavar="N", help="steps of latent search (default: 0)"
-    )
-    compress.add_argument("--keep-metadata", action="store_true", help="keep EXIF and XMP in the file")
+    _add_compress_options(compress)
     decompress = add("decompress", _decompress, "turn a .vgic file, or a folder of them, into pictures")
     decompress.epilog = f"In a folder, a.png.vgic becomes a.png.png, and a.vgic a.png. {_REPEATED}"
     _add_paths(decompress)
@@ -115,6 +107,19 @@ def _add_paths(parser: argparse.ArgumentParser) -> None:
         "output", metavar="OUT", help="file, or folder (exists, or ends in /); - for standard output"
     )
     parser.add_argument("--force", action="store_true", help="replace existing files")
+
+
+def _add_compress_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="NAME", help="name or weights file; 'vgic models' lists them")
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument("--quality", type=float, metavar="Q", help="1 to 100 (default: 50)")
+    rate.add_argument("--target-bytes", type=int, metavar="B", help="largest size of a file, in bytes")
+    rate.add_argument("--target-psnr", type=float, metavar="P", help="smallest PSNR of a picture, in dB")
+    rate.add_argument("--target-ssimulacra2", type=float, metavar="S", help="smallest score; 70 is good")
+    steps = {"type": int, "default": 0, "metavar": "N"}
+    parser.add_argument("--search-steps", **steps, help="steps of latent search (default: 0)")
+    parser.add_argument("--tune", default="psnr", help="what search is for: psnr (default) or eye")
+    parser.add_argument("--keep-metadata", action="store_true", help="keep EXIF and XMP in the file")
 
 
 def _add_train_options(parser: argparse.ArgumentParser) -> None:
@@ -155,8 +160,8 @@ def _compress(options: argparse.Namespace) -> None:
         from vgic_lib.models import store
 
         model = store.load_model(options.model or store.DEFAULT_MODEL)
-        targets = options.target_bytes, options.target_psnr
-        rate = options.quality, options.search_steps, *targets
+        targets = options.target_bytes, options.target_psnr, options.target_ssimulacra2
+        rate = options.quality, options.search_steps, *targets, options.tune
         _convert(options, conversion.compression(model, *rate, options.keep_metadata))
 
 

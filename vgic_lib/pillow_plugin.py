@@ -5,8 +5,8 @@
     picture = Image.open("photo.vgic")
     picture.save("small.vgic", quality=60)
 
-Options of `save` are those of `codec.compress`: quality, search_steps, model, target_bytes, target_psnr,
-exif, xmp. As Pillow's own formats do, it ignores other options.
+Options of `save` are those of `codec.compress`: quality, search_steps, tune, model, target_bytes,
+target_psnr, target_ssimulacra2, exif, xmp. As Pillow's own formats do, it ignores other options.
 
 The import is needed: Pillow (up to version 13, checked in its source) loads the plug-ins on its own list,
 `PIL._plugins`, and no others; it looks for neither entry points nor file names. The import is cheap, too:
@@ -37,9 +37,11 @@ MIME_TYPE = "image/vgic"
 OPTIONS = {  # name -> what it may be, in types and in words
     "quality": ((Real, type(None)), "a number"),
     "search_steps": ((Integral,), "a whole number"),
+    "tune": ((str,), "the name of a tune"),
     "model": ((str,), "the name of a model"),
     "target_bytes": ((Integral, type(None)), "a whole number"),
     "target_psnr": ((Real, type(None)), "a number"),
+    "target_ssimulacra2": ((Real, type(None)), "a number"),
     "exif": ((bytes,), "bytes"),
     "xmp": ((bytes,), "bytes"),
 }

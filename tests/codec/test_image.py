@@ -16,7 +16,9 @@ from PIL import Image
 from vgic_lib import codec, paths
 from vgic_lib.bitstream import container
 from vgic_lib.errors import BitstreamError, ImageError, ModelError, ParameterError, VgicError
+from vgic_lib.images import to_tensor
 from vgic_lib.metrics import distortion
+from vgic_lib.metrics.ssimulacra2 import ssimulacra2
 from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel
 from vgic_lib.models.vaegan import VaeGan
@@ -187,13 +189,46 @@ def test_targets_are_met_closely_where_quality_is_continuous(model) -> None:
     assert 0.97 * target <= len(codec.compress(image, target_bytes=target)) <= target
 
 
+@pytest.mark.parametrize("model", ["hyperprior"], indirect=True)
+def test_a_target_in_ssimulacra2(model) -> None:
+    image = picture("LA", (64, 48))
+    files = [codec.encode(image, quality=quality) for quality in (1, 60, 100)]
+    original, *decoded = (to_tensor(one) for one in (image, *(file.reconstruction for file in files)))
+    low, middle, high = (ssimulacra2(original, one).item() for one in decoded)
+    assert low < middle < high
+    data = codec.compress(image, target_ssimulacra2=middle)
+    assert ssimulacra2(original, to_tensor(codec.decompress(data))).item() >= middle - 1e-3
+    assert len(files[0].data) < len(data) < 1.05 * len(files[1].data)
+    with pytest.raises(ParameterError, match=f"best of this picture has {high:.2f}"):
+        codec.compress(image, target_ssimulacra2=high + 0.5)
+    with pytest.raises(ParameterError, match="at least 8 pixels"):
+        codec.compress(picture("RGB", (7, 64)), target_ssimulacra2=50)
+
+
+@pytest.mark.parametrize("model", ["hyperprior"], indirect=True)
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_tune_is_what_a_search_is_for(model, mode: str) -> None:
+    image = picture(mode, (40, 30))
+    plain, searched = (
+        [codec.compress(image, search_steps=steps, tune=tune) for tune in ("psnr", "eye")]
+        for steps in (0, 12)
+    )
+    assert plain[0] == plain[1]
+    assert codec.decompress(searched[1]).mode == mode
+    assert searched[0] != searched[1]
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"quality": 50, "target_bytes": 1000},
         {"target_bytes": 1000, "target_psnr": 30},
         {"quality": 50, "target_psnr": 30},
+        {"target_psnr": 30, "target_ssimulacra2": 50},
+        {"quality": 50, "target_ssimulacra2": 50},
         {"target_bytes": 0},
+        {"tune": "ear"},
+        {"tune": ""},
         {"target_bytes": 1000, "setting": (3, 4)},
     ],
 )

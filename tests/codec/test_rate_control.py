@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 from helpers.fakes import FakeModel
 
-from vgic_lib.codec.rate_control import ladder, meet_bytes, meet_psnr
+from vgic_lib.codec.rate_control import PSNR, SSIMULACRA2, ladder, meet_bytes, meet_score
 from vgic_lib.errors import ParameterError
 from vgic_lib.metrics.distortion import HIGHEST_DB
 from vgic_lib.models.vaegan import VaeGan
@@ -115,37 +115,49 @@ def test_a_size_above_all_files_gives_the_best_file(steps):
 @pytest.mark.parametrize("steps", [0, 50])
 def test_a_quality_is_met_from_above(target, steps):
     maker = Maker()
-    file = meet_psnr(maker.attempt, psnr_db, maker.settings, target, steps)
+    file = meet_score(maker.attempt, psnr_db, maker.settings, PSNR, target, steps)
     assert target <= file.psnr_db <= target + 0.05
     assert (file.steps > 0) == (steps > 0)
 
 
 def test_search_makes_the_file_of_a_quality_smaller():
     maker = Maker()
-    plain = meet_psnr(maker.attempt, psnr_db, maker.settings, 33)
-    searched = meet_psnr(maker.attempt, psnr_db, maker.settings, 33, 50)
+    plain = meet_score(maker.attempt, psnr_db, maker.settings, PSNR, 33)
+    searched = meet_score(maker.attempt, psnr_db, maker.settings, PSNR, 33, 50)
     assert len(searched) < len(plain)
 
 
 def test_a_quality_that_the_smallest_file_exceeds_gives_the_smallest_file():
     maker = Maker()
-    assert meet_psnr(maker.attempt, psnr_db, maker.settings, 10).rung == 0
+    assert meet_score(maker.attempt, psnr_db, maker.settings, PSNR, 10).rung == 0
 
 
 @pytest.mark.parametrize("target", [43.5, 99.0, math.inf, math.nan])
 def test_a_quality_out_of_reach_is_refused(target):
     maker = Maker()
     with pytest.raises(ParameterError) as caught:
-        meet_psnr(maker.attempt, psnr_db, maker.settings, target)
+        meet_score(maker.attempt, psnr_db, maker.settings, PSNR, target)
     assert "\n" not in str(caught.value)
-    assert ("42.98" in str(caught.value)) == math.isfinite(target)
+    assert ("42.98 dB" in str(caught.value)) == math.isfinite(target)
+
+
+@pytest.mark.parametrize("steps", [0, 50])
+def test_a_score_is_met_on_a_scale_of_its_own(steps):
+    maker = Maker()
+    score = lambda file: 3 * (file.psnr_db - 25)  # noqa: E731 - 0 to 54
+    file = meet_score(maker.attempt, score, maker.settings, SSIMULACRA2, 40.0, steps)
+    assert 40 <= score(file) <= 40 + 0.3
+    with pytest.raises(ParameterError, match="SSIMULACRA2 70 points: .* has 53.9"):
+        meet_score(maker.attempt, score, maker.settings, SSIMULACRA2, 70.0, steps)
+    with pytest.raises(ParameterError, match="such as 70"):
+        meet_score(maker.attempt, score, maker.settings, SSIMULACRA2, math.nan)
 
 
 def test_equal_pictures_have_a_finite_place():
     maker = Maker()
     perfect = lambda file: HIGHEST_DB if file.rung >= 500 else file.psnr_db  # noqa: E731
-    assert meet_psnr(maker.attempt, perfect, maker.settings, 60).rung == 500
-    assert meet_psnr(maker.attempt, perfect, maker.settings, HIGHEST_DB).rung >= 500
+    assert meet_score(maker.attempt, perfect, maker.settings, PSNR, 60).rung == 500
+    assert meet_score(maker.attempt, perfect, maker.settings, PSNR, HIGHEST_DB).rung >= 500
 
 
 def test_the_ladder_has_every_setting_once_and_rises():

@@ -72,6 +72,11 @@ class TestWork:
         assert ours.quality.psnr_db == distortion.psnr_db(to_array(asked.image), to_array(ours.image))
         assert ours.encode_s > 0 and ours.decode_s > 0
 
+    def test_tune(self, asked):
+        ours = work.compress(replace(asked, search_steps=10, tune="eye"))
+        options = {"quality": 60, "search_steps": 10, "tune": "eye"}
+        assert ours.data == codec.compress(asked.image, model=load_model(asked.model), **options)
+
     def test_target_bytes(self, asked):
         size = len(work.compress(asked).data)
         found = work.compress(replace(asked, quality=None, target_bytes=size))

@@ -30,6 +30,8 @@ def test_no_search_points_without_steps(model: FakeModel) -> None:
     at, searched = (operating_points(model, [50], bits) for bits in ([4, 6], [6]))
     labels = [point.setting for point in latent_points(model, at, searched, 20)]
     assert labels == ["b4-s0", "b6-s0", "b6-s20"]
+    labels = [point.setting for point in latent_points(model, at, searched, 20, "eye")]
+    assert labels == ["b4-s0", "b6-s0", "b6-s20-eye"]
     assert len(latent_points(model, at, searched, 0)) == 2
 
 
@@ -39,10 +41,14 @@ def test_rows_of_the_codec_name_quality_code_and_steps(
     model = tiny_model()
     install(monkeypatch, model)
     at = operating_points(model, numbers("1, 50.5,100"), [6])
-    points = latent_points(model, at, at[1:2], 1)
-    assert [point.setting for point in points] == ["q0-s0", "q448-s0", "q896-s0", "q448-s1"]
+    points = latent_points(model, at, at[1:2], 1) + latent_points(model, [], at[1:2], 10, "eye")
+    assert [point.setting for point in points] == [
+        "q0-s0", "q448-s0", "q896-s0", "q448-s1", "q448-s10-eye"
+    ]  # fmt: skip
     rows = [measure.measure(picture, point, context) for point in points]
-    assert [row.quality for row in rows] == [1, 50.5, 100, 50.5]
+    assert [row.quality for row in rows] == [1, 50.5, 100, 50.5, 50.5]
+    for_the_eye = codec.compress(picture.image, quality=50.5, search_steps=10, tune="eye")
+    assert (context.folder / rows[-1].file).read_bytes() == for_the_eye
     for row in rows:
         assert (row.num_channels, row.bits, row.codec) == (0, 0, model.name)
         data = (context.folder / row.file).read_bytes()

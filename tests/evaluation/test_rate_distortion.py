@@ -87,6 +87,12 @@ def test_curves_are_named_and_sorted_by_kind() -> None:
     assert list(dict.fromkeys(points["curve"])) == ["JPEG", "AVIF", "VGIC", "VGIC, 300 search steps"]
     assert points["kind"].tolist() == ["classical"] * 8 + ["ours"] * 8
     assert rate_distortion.curve_title("vaegan-8", 6, 1) == "VAE-GAN, 6 bits, 1 search step"
+    eye = "VGIC, 100 search steps, tune eye"
+    assert rate_distortion.curve_title("hyperprior", 0, 100, "q448-s100-eye") == eye
+    searched = points["curve"] == "VGIC, 300 search steps"
+    renamed = points["setting"].where(~searched, points["setting"] + "-eye")
+    curves = rate_distortion.curves(points.assign(setting=renamed, matched_to=""))["curve"]
+    assert set(curves) == {"JPEG", "AVIF", "VGIC", "VGIC, 300 search steps, tune eye"}
 
 
 def test_bd_table_states_range_and_spread() -> None:

@@ -65,4 +65,14 @@ def test_settings_that_ask_for_a_ratio_are_told_apart() -> None:
     assert results.asked_ratio(settings).fillna(0).tolist() == [12.24, 0, 0, 0, 1.74]
 
 
+def test_settings_tell_the_tune_of_their_search() -> None:
+    names = [results.searched_setting("q448", steps, tune) for steps in (0, 100) for tune in ("psnr", "eye")]
+    assert names == ["q448-s0", "q448-s0", "q448-s100", "q448-s100-eye"]
+    ratio = results.ratio_setting(6.12, 100, "eye")
+    assert [results.searched_tune(name) for name in (*names, ratio, "q35")] == [
+        "psnr", "psnr", "psnr", "eye", "eye", "psnr"
+    ]  # fmt: skip
+    assert results.asked_ratio(pd.Series([ratio])).tolist() == [6.12]
+
+
 # tables

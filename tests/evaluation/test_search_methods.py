@@ -44,6 +44,17 @@ def test_one_line_for_each_step(model, pictures, tmp_path):
     assert traces["bpp_estimated"].gt(0).all()
 
 
+def test_tunes_are_kept_apart(pictures, tmp_path):
+    path, codec = tmp_path / "traces.csv", tiny_model()
+    traces = pd.concat(
+        run(codec, pictures[:1], path, ["gumbel"], tune=tune, steps=10) for tune in ("psnr", "eye")
+    )
+    assert list(traces["trade"].unique()) == ["lambda", "lambda, tune eye"]
+    assert len(traces) == len(pd.read_csv(path)) == 22
+    with pytest.raises(ParameterError, match="unknown tune"):
+        run(codec, pictures, path, tune="ear")
+
+
 def test_what_is_finished_is_not_searched_again(model, pictures, tmp_path, monkeypatch):
     path = tmp_path / "traces.csv"
     first = run(model, pictures[:1], path)

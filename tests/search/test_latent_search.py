@@ -247,3 +247,26 @@ def test_a_user_may_set_the_trade_of_the_hyperprior(hyperprior, wide):
 def test_a_model_that_needs_its_encoder_does_not_start_from_noise(hyperprior, wide):
     with pytest.raises(ParameterError, match="encoder"):
         search(hyperprior, wide, hyperprior.setting(50), SearchConfig(2, start="noise"))
+
+
+@pytest.mark.parametrize("rate", [None, 100.0], ids=["usual", "wild"])
+@pytest.mark.parametrize("kind", ["hyperprior", "without a trade of its own"])
+def test_a_search_for_the_eye_improves_on_its_start(hyperprior, wide, model, x, kind, rate):
+    own = (hyperprior, wide, hyperprior.setting(50)) if kind == "hyperprior" else (model, x, SETTING)
+    result = search(*own, SearchConfig(12, learning_rate=rate, check_every=3, tune="eye"))
+    objectives = [point.objective for point in result.trace]
+    assert objectives == sorted(objectives, reverse=True)
+    assert rate or objectives[-1] < objectives[0]
+
+
+def test_tunes_find_different_latents_and_judge_them_by_themselves(hyperprior, wide):
+    setting = hyperprior.setting(50)
+    found = {tune: search(hyperprior, wide, setting, SearchConfig(20, tune=tune)) for tune in ("psnr", "eye")}
+    assert any(not torch.equal(*pair) for pair in zip(*(one.latents for one in found.values()), strict=True))
+
+
+def test_a_search_for_distortion_alone_is_for_squared_error_alone(model, x):
+    with pytest.raises(ParameterError, match="tune psnr"):
+        search(model, x, SETTING, SearchConfig(2, doubling_gain_db=0, tune="eye"))
+    with pytest.raises(ParameterError, match="choose from psnr, eye"):
+        SearchConfig(tune="ear")

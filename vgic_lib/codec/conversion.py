@@ -81,19 +81,26 @@ def compression(
     search_steps: int = 0,
     target_bytes: int | None = None,
     target_psnr: float | None = None,
+    target_ssimulacra2: float | None = None,
+    tune: str = codec.DEFAULT_TUNE,
     keep_metadata: bool = False,
 ) -> Conversion:
     """Pictures to .vgic files; what can go wrong is in `codec.compress`, `images.read_image` and `memory`.
 
     Raises:
-        ParameterError: options that contradict each other, or a quality out of range.
+        ParameterError: options that contradict each other, an unknown tune, or a quality out of range.
     """
-    codec.check_options(quality, search_steps, target_bytes, target_psnr)
-    options = {"target_bytes": target_bytes, "target_psnr": target_psnr, "search_steps": search_steps}
-    if target_bytes is target_psnr is None:
+    targets = {
+        "target_bytes": target_bytes, "target_psnr": target_psnr, "target_ssimulacra2": target_ssimulacra2
+    }  # fmt: skip
+    codec.check_options(quality, search_steps, **targets, tune=tune)
+    options = {name: target for name, target in targets.items() if target is not None}
+    by_quality = not options
+    options |= {"search_steps": search_steps, "tune": tune}
+    if by_quality:
         options["quality"] = codec.DEFAULT_QUALITY if quality is None else quality
         model.setting(options["quality"])
-    steps = search_steps + 1 if target_bytes is target_psnr is None else None  # else: unknown before the end
+    steps = search_steps + 1 if by_quality else None  # else: unknown before the end
 
     def convert(name: str, content: bytes, ending: str) -> Made:
         image, found = read_with_metadata(name, content)

@@ -10,19 +10,49 @@ one tells which to try next.
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
 
 from vgic_lib.errors import ParameterError
+from vgic_lib.images import to_tensor
+from vgic_lib.metrics import distortion
+from vgic_lib.metrics.ssimulacra2 import Ssimulacra2Reference
 from vgic_lib.models.base import LatentModel, Setting
 
 RUNGS = 897  # qualities that are told apart: as many as the hyperprior has
 TOLERANCE_BYTES = 0.03  # a file may be smaller than the target by this fraction of it
-TOLERANCE_DB = 0.04  # a file may be better than the target by this
 SEARCHES = 3  # attempts with latent search at most
 TYPICAL_SAVING = 0.06  # of latent search, as a fraction of the bytes; a first guess
 
 
 Attempt = Callable[[Setting, int], bytes]  # makes the file of a setting, with a number of search steps
 Measure = Callable[[int, int], float]  # of a rung and a number of search steps
+
+
+class Scale(NamedTuple):
+    """A way to say how good a decoded picture is, 100 for equal pictures."""
+
+    name: str
+    unit: str
+    tolerance: float  # a file may be better than the target by this
+    example: float  # a sensible target
+    judge: Callable[[Image.Image], Callable[[Image.Image], float]]  # original to scores of decoded; all RGB
+
+
+def _psnr_judge(image: Image.Image) -> Callable[[Image.Image], float]:
+    x = np.asarray(image)
+    return lambda decoded: distortion.psnr_db(x, np.asarray(decoded))
+
+
+def _ssimulacra2_judge(image: Image.Image) -> Callable[[Image.Image], float]:
+    reference = Ssimulacra2Reference(to_tensor(image))
+    return lambda decoded: reference.score(to_tensor(decoded)).item()
+
+
+PSNR = Scale("PSNR", " dB", 0.04, 35, _psnr_judge)
+SSIMULACRA2 = Scale("SSIMULACRA2", " points", 0.25, 70, _ssimulacra2_judge)
 
 
 def ladder(model: LatentModel) -> list[Setting]:
@@ -66,38 +96,42 @@ def meet_bytes(
     return make(*best)
 
 
-def meet_psnr(
+def meet_score(
     attempt: Attempt,
-    psnr_db: Callable[[bytes], float],
+    measure: Callable[[bytes], float],
     settings: Sequence[Setting],
-    target_db: float,
+    scale: Scale,
+    target: float,
     search_steps: int = 0,
 ) -> bytes:
     """The smallest file that is as good as a target.
 
     Args:
         attempt: makes a file.
-        psnr_db: of the picture that a decoder shows, over 8-bit RGB values; finite for equal pictures too.
+        measure: how good the picture is that a decoder shows, by the scale.
         settings: from the smallest files to the largest.
-        target_db: PSNR that the file must reach.
+        scale: PSNR or SSIMULACRA2.
+        target: what the file must reach on it.
         search_steps: of latent search.
 
     Returns:
-        A file of at least `target_db`; the smallest of all where even that one is better.
+        A file of at least `target`; the smallest of all where even that one is better.
 
     Raises:
         ParameterError: the best file does not reach the target, or the target is no number.
     """
-    if not math.isfinite(target_db):
-        raise ParameterError(f"target PSNR {target_db} is not a number of dB; choose one, such as 35")
+    name, unit = scale.name, scale.unit
+    if not math.isfinite(target):
+        raise ParameterError(f"target {name} {target} is not a number; choose one, such as {scale.example:g}")
     falling = settings[::-1]
     make = cache(lambda rung, steps: attempt(falling[rung], steps))
-    loss = cache(lambda rung, steps: -psnr_db(make(rung, steps)))
-    kept, missed = _climb(loss, len(settings), -target_db, TOLERANCE_DB, search_steps, 0.0)
+    loss = cache(lambda rung, steps: -measure(make(rung, steps)))
+    kept, missed = _climb(loss, len(settings), -target, scale.tolerance, search_steps, 0.0)
     if not kept:
         reached = -min(loss(*found) for found in missed)
         raise ParameterError(
-            f"no file of {target_db:g} dB: the best of this picture has {reached:.2f} dB; lower the target"
+            f"no file of {name} {target:g}{unit}: the best of this picture has {reached:.2f}{unit}; "
+            "lower the target"
         )
     return min((make(*found) for found in kept), key=len)
 

@@ -40,6 +40,7 @@ class Desk:
         model: str = DEFAULT_MODEL,
         quality: int = codec.DEFAULT_QUALITY,
         search_steps: int = 0,
+        tune: str = codec.DEFAULT_TUNE,
         classical: str = "jpeg",
         megapixels: float = 1.0,
     ) -> None:
@@ -50,6 +51,7 @@ class Desk:
             model: name, or path of a weights file; one that is not there is a message on the page.
             quality: 1 to 100.
             search_steps: of latent search, 0 for none.
+            tune: what the search improves, a key of TUNES; an unknown name takes the first.
             classical: a key of CLASSICAL; an unknown name takes the first.
             megapixels: larger pictures are reduced to this.
         """
@@ -58,7 +60,7 @@ class Desk:
         self._pictures = {path.stem: work.open_picture(path, megapixels) for path in embedded}
         self.controls = Controls(
             list(self._pictures), [card.name for card in list_models()], photograph=photograph, model=model,
-            quality=quality, search_steps=search_steps, classical=classical,
+            quality=quality, search_steps=search_steps, classical=classical, tune=tune,
         )  # fmt: skip
         self.status, self.message, self.table, self.downloads = (widgets.HTML() for _ in range(4))
         self.curve = widgets.Image(layout={"width": "100%", "display": "none"})
@@ -85,7 +87,8 @@ class Desk:
         name = controls.photograph.value
         image, note = self._pictures[name]
         steps, classical = controls.steps.value, controls.classical.value
-        request = Request(image, controls.model.value, *controls.rates(), steps, classical)
+        tune = controls.tune.value
+        request = Request(image, controls.model.value, *controls.rates(), steps, classical, tune)
         WORKER.submit(partial(self._work, request, name, note))
 
     def upload(self, name: str, data: bytes) -> None:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from vgic_lib.desk import view
 from vgic_lib.evaluation.classical import CLASSICAL
+from vgic_lib.search.objectives import TUNES
 
 WRAP = {"flex_flow": "row wrap", "align_items": "center"}
 
@@ -25,8 +26,9 @@ class Controls:
         quality: int,
         search_steps: int,
         classical: str,
+        tune: str,
     ) -> None:
-        """Begin with given values; a name that is not among `photographs` or codecs takes the first."""
+        """Begin with given values; an unknown name of a photograph, codec or tune takes the first."""
         codecs = {codec.title: name for name, codec in CLASSICAL.items()}
         self.photograph = _dropdown(photographs, photograph, "picture")
         self.upload = widgets.FileUpload(
@@ -45,6 +47,7 @@ class Controls:
             20_000, min=2.5, max=6.5, step=0.01, readout_format=",.0f", description="bytes", **_slow()
         )
         self.steps = widgets.IntSlider(search_steps, 0, 500, 10, description="search steps", **_slow())
+        self.tune = _dropdown(list(TUNES), tune, "tune")
         self.search = widgets.Button(description="search", icon="play", tooltip="run latent search live")
         self.stop = widgets.Button(
             description="stop", icon="stop", disabled=True, tooltip="keep the best yet"
@@ -61,7 +64,8 @@ class Controls:
     def deciding(self) -> tuple[widgets.ValueWidget, ...]:
         """Those that change the files."""
         return (
-            self.photograph, self.model, self.classical, self.rate, self.quality, self.target, self.steps
+            self.photograph, self.model, self.classical, self.rate, self.quality, self.target, self.steps,
+            self.tune,
         )  # fmt: skip
 
     @property
@@ -74,7 +78,7 @@ class Controls:
         rows = (
             (self.photograph, self.upload, self.model, self.classical),
             (self.rate, self.quality, self.target),
-            (self.steps, self.search, self.stop),
+            (self.steps, self.tune, self.search, self.stop),
         )
         return [widgets.HBox(row, layout=WRAP) for row in rows]
 

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from vgic_lib import codec
-from vgic_lib.codec.image import read
+from vgic_lib.codec.reading import read
 from vgic_lib.evaluation.classical import FileSizes, classical_codec
 from vgic_lib.images import read_image, to_array
 from vgic_lib.metrics import distortion
@@ -67,6 +67,7 @@ class Request:
     target_bytes: int | None
     search_steps: int
     classical: str  # name of the codec beside
+    tune: str = codec.DEFAULT_TUNE  # of the search
 
 
 class Outcome(NamedTuple):
@@ -127,7 +128,7 @@ def compress(
     start = time.perf_counter()
     data = codec.compress(
         request.image, model=model, quality=request.quality, target_bytes=request.target_bytes,
-        search_steps=request.search_steps, report=aside(report), show=aside(show),
+        search_steps=request.search_steps, tune=request.tune, report=aside(report), show=aside(show),
     )  # fmt: skip
     encode_s = time.perf_counter() - start - aside_s
     return _outcome("VGIC", data, request.image, lambda data: codec.decompress(data, model), encode_s)

@@ -11,14 +11,14 @@ import torch
 from PIL import Image
 
 from vgic_lib import codec, paths
-from vgic_lib.codec.image import read
+from vgic_lib.codec.reading import read
 from vgic_lib.errors import ParameterError
 from vgic_lib.evaluation.classical import ClassicalCodec, classical_codec
 from vgic_lib.evaluation.measure import (
     LatentFacts,
     Point,
 )
-from vgic_lib.evaluation.results import Row, ratio_setting
+from vgic_lib.evaluation.results import Row, ratio_setting, searched_setting
 from vgic_lib.models.base import LatentModel
 from vgic_lib.models.store import SUFFIX, load_model
 
@@ -89,6 +89,7 @@ def points_to_measure(
     search_steps: int,
     ratios: str,
     ratio_steps: int,
+    tune: str = codec.DEFAULT_TUNE,
 ) -> list[Point]:
     """All points of our codec with a model that notebook 04 measures.
 
@@ -99,34 +100,43 @@ def points_to_measure(
         search_steps: see there.
         ratios: list of compression ratios.
         ratio_steps: steps of latent search for these.
+        tune: what searches improve, a key of `search.objectives.TUNES`.
 
     Raises:
         ParameterError: one of these is impossible.
     """
     at, again = (operating_points(model, *map(numbers, lists)) for lists in (ladder, searched))
     return [
-        *latent_points(model, at, again, search_steps),
-        *ratio_points(model, numbers(ratios), ratio_steps),
+        *latent_points(model, at, again, search_steps, tune),
+        *ratio_points(model, numbers(ratios), ratio_steps, tune),
     ]
 
 
 def latent_points(
-    model: LatentModel, at: Sequence[OperatingPoint], searched: Sequence[OperatingPoint], steps: int
+    model: LatentModel,
+    at: Sequence[OperatingPoint],
+    searched: Sequence[OperatingPoint],
+    steps: int,
+    tune: str = codec.DEFAULT_TUNE,
 ) -> list[Point]:
     """Our codec at some operating points, and at those of `searched` with `steps` of latent search.
+
+    `tune` is what the search improves, a key of `search.objectives.TUNES`.
 
     Raises:
         ParameterError: an impossible number of steps, or nothing to measure.
     """
-    codec.check_options(search_steps=steps)
+    codec.check_options(search_steps=steps, tune=tune)
     if not at:
         raise ParameterError(f"{model.name} has nothing to be measured at; give qualities, or bits")
-    return [_latent_point(model, point, 0) for point in at] + [
-        _latent_point(model, point, steps) for point in searched if steps
+    return [_latent_point(model, point, 0, tune) for point in at] + [
+        _latent_point(model, point, steps, tune) for point in searched if steps
     ]
 
 
-def ratio_points(model: LatentModel, ratios: Sequence[float], steps: int) -> list[Point]:
+def ratio_points(
+    model: LatentModel, ratios: Sequence[float], steps: int, tune: str = codec.DEFAULT_TUNE
+) -> list[Point]:
     """Our codec at compression ratios: the best file no longer than the pixels as 24-bit RGB / the ratio.
 
     Where even the largest file of a picture is shorter, it is that one. Models whose settings are bit
@@ -141,27 +151,27 @@ def ratio_points(model: LatentModel, ratios: Sequence[float], steps: int) -> lis
             raise ParameterError(f"{ratio:g} is no compression ratio; give one above 0, such as 6.12")
     if model.bit_depths:
         return []
-    return [_ratio_point(model, ratio, steps) for ratio in ratios]
+    return [_ratio_point(model, ratio, steps, tune) for ratio in ratios]
 
 
-def _latent_point(model: LatentModel, at: OperatingPoint, steps: int) -> Point:
+def _latent_point(model: LatentModel, at: OperatingPoint, steps: int, tune: str) -> Point:
     def encode(image: Image.Image) -> bytes:
-        return codec.compress(image, model=model, setting=at.setting, search_steps=steps)
+        return codec.compress(image, model=model, setting=at.setting, search_steps=steps, tune=tune)
 
     return Point(
-        model.name, f"{at.label}-s{steps}", ".vgic", encode, codec.decompress, quality=at.quality,
-        model_id=model.model_id.hex(), num_channels=at.setting.num_channels,
+        model.name, searched_setting(at.label, steps, tune), ".vgic", encode, codec.decompress,
+        quality=at.quality, model_id=model.model_id.hex(), num_channels=at.setting.num_channels,
         bits=at.setting.bits, search_steps=steps, inspect=partial(_inspect, model),
     )  # fmt: skip
 
 
-def _ratio_point(model: LatentModel, ratio: float, steps: int) -> Point:
+def _ratio_point(model: LatentModel, ratio: float, steps: int, tune: str) -> Point:
     def encode(image: Image.Image) -> bytes:
         target = int(3 * image.width * image.height / ratio)
-        return codec.compress(image, model=model, target_bytes=target, search_steps=steps)
+        return codec.compress(image, model=model, target_bytes=target, search_steps=steps, tune=tune)
 
     return Point(
-        model.name, ratio_setting(ratio, steps), ".vgic", encode, codec.decompress,
+        model.name, ratio_setting(ratio, steps, tune), ".vgic", encode, codec.decompress,
         model_id=model.model_id.hex(), search_steps=steps, inspect=partial(_inspect, model),
     )  # fmt: skip
 

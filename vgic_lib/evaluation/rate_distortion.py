@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from vgic_lib import paths
+from vgic_lib.codec import DEFAULT_TUNE
 from vgic_lib.datasets.sources import KODAK_SHA256
 from vgic_lib.evaluation.classical import CLASSICAL as CLASSICAL_CODECS
-from vgic_lib.evaluation.results import aggregate, asked_ratio
+from vgic_lib.evaluation.results import aggregate, asked_ratio, searched_tune
 from vgic_lib.metrics.distortion import decibels
 from vgic_lib.metrics.perceptual import METRICS, judges
 
@@ -27,7 +28,7 @@ COMPARED_DB = (26.0, 40.0)  # deltas are means over what two curves share of thi
 FAMILIES = {"vaegan": "VAE-GAN", "hyperprior": "VGIC"}  # shipped weights; others go by the name of their file
 
 
-def curve_title(codec: str, bits: int = 0, search_steps: int = 0) -> str:
+def curve_title(codec: str, bits: int = 0, search_steps: int = 0, setting: str = "") -> str:
     """Name of a measured rate-distortion curve for readers."""
     if codec in CLASSICAL_CODECS:
         return CLASSICAL_CODECS[codec].title
@@ -35,6 +36,8 @@ def curve_title(codec: str, bits: int = 0, search_steps: int = 0) -> str:
     words = [FAMILIES.get(family, family)]
     words += [f"{bits} bits"] if bits else []
     words += [f"{search_steps} search step{'s' if search_steps > 1 else ''}"] if search_steps else []
+    tune = searched_tune(setting)
+    words += [f"tune {tune}"] if tune != DEFAULT_TUNE else []
     return ", ".join(words)
 
 
@@ -47,7 +50,7 @@ def curves(rows: pd.DataFrame) -> pd.DataFrame:
     rows = rows[(rows["matched_to"] == "") & asked_ratio(rows["setting"]).isna()]
     kind = np.where(rows["codec"].isin(list(CLASSICAL_CODECS)), CLASSICAL, OURS)
     rows = rows.assign(kind=kind).sort_values(["kind", "bits", "search_steps"], kind="stable")
-    labels = rows[["codec", "bits", "search_steps"]].itertuples(index=False)
+    labels = rows[["codec", "bits", "search_steps", "setting"]].itertuples(index=False)
     return rows.assign(curve=[curve_title(*label) for label in labels])
 
 

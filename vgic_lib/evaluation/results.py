@@ -8,6 +8,7 @@ estimate, or the ratio of 2020 that counts elements and not bytes, say so in the
 import csv
 import dataclasses
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from vgic_lib import files, paths
+from vgic_lib.codec import DEFAULT_TUNE
 from vgic_lib.errors import DataError
 from vgic_lib.metrics.distortion import HIGHEST_DB
 
@@ -32,7 +34,7 @@ class Row:
     width: int
     height: int
     codec: str  # "hyperprior", "vaegan-8", "jpeg"
-    setting: str  # "q448-s20": quality code, search steps; "b6-s20": 6 bits; "r6.12-s20"; classical: "q35"
+    setting: str  # "q448-s20": quality code, steps; "b6-s20-eye": 6 bits, tune; "r6.12-s20"; classical: "q35"
     quality: float  # that was asked for, in the codec's own unit; NaN for the VAE-GAN
     matched_to: str  # "vaegan-8/b6-s20": the file whose length this one was made to match; else empty
     model_id: str  # of the weights that made the file, or the file matched
@@ -68,9 +70,20 @@ def row_key(image: str, image_id: str, codec: str, setting: str, model_id: str) 
     return (image, image_id, codec, setting, model_id)
 
 
-def ratio_setting(ratio: float, search_steps: int) -> str:
+def searched_setting(label: str, search_steps: int, tune: str = DEFAULT_TUNE) -> str:
+    """Name of a setting with latent search; the usual tune, and one without a search, go unnamed."""
+    return f"{label}-s{search_steps}" + (f"-{tune}" if search_steps and tune != DEFAULT_TUNE else "")
+
+
+def searched_tune(setting: str) -> str:
+    """The tune that a name of `searched_setting` tells."""
+    found = re.search(r"-s[0-9]+-(.+)$", setting)
+    return found[1] if found else DEFAULT_TUNE
+
+
+def ratio_setting(ratio: float, search_steps: int, tune: str = DEFAULT_TUNE) -> str:
     """Name of the setting that a compression ratio of the whole file asks for."""
-    return f"r{ratio:g}-s{search_steps}"
+    return searched_setting(f"r{ratio:g}", search_steps, tune)
 
 
 def asked_ratio(settings: pd.Series) -> pd.Series:

@@ -2,6 +2,7 @@
 """Latent searches over several photographs, operating points and methods, resumable: notebook 03."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from vgic_lib.images import to_tensor
 from vgic_lib.models.base import LatentModel
 from vgic_lib.progress import progress
 from vgic_lib.search.latent_search import RELAXATIONS, SearchConfig, search
+from vgic_lib.search.objectives import DEFAULT_TUNE
 
 FROM_NOISE, AS_2020 = "from-noise", "2020"
 KEY = ["image", "model", "model_id", "method", "setting", "steps", "trade"]
@@ -38,6 +40,7 @@ def run(
     steps: int,
     doubling_gain_db: float,
     overwrite: bool = False,
+    tune: str = DEFAULT_TUNE,
 ) -> pd.DataFrame:
     """Search what `path` (CSV) has no trace of yet, and add it there search by search.
 
@@ -51,16 +54,17 @@ def run(
         steps: of each search.
         doubling_gain_db: see SearchConfig; for models without a trade of their own.
         overwrite: search again what is there.
+        tune: what the searches improve, a key of TUNES.
 
     Returns:
         The asked-for traces, one line for each step: what identifies the search (KEY), then step,
         time_s, psnr_db, bpp_estimated.
 
     Raises:
-        ParameterError: unknown method, or one that the model cannot do.
+        ParameterError: unknown method or tune, or one that the model cannot do.
         StorageError: `path` cannot be written.
     """
-    configs = check(model, points, methods, steps=steps, doubling_gain_db=doubling_gain_db)
+    configs = check(model, points, methods, steps=steps, doubling_gain_db=doubling_gain_db, tune=tune)
     table = KeyedTable(path, COLUMNS, KEY, "notebook 03")
     wanted = {_key(model, *job, configs[job[2]]): job for job in product(pictures, points, methods)}
     todo = {key: job for key, job in wanted.items() if overwrite or key not in table}
@@ -84,16 +88,17 @@ def check(
     *,
     steps: int,
     doubling_gain_db: float,
+    tune: str = DEFAULT_TUNE,
 ) -> dict[str, SearchConfig]:
     """Configuration of each method for a model; arguments as for `run`, which refuses the same.
 
     Raises:
-        ParameterError: unknown method, one that the model cannot do, or nothing to search.
+        ParameterError: unknown method or tune, one that the model cannot do, or nothing to search.
     """
     if not points or not methods:
         raise ParameterError("nothing to search: name a method, and a quality or a bit depth")
     gain_db = doubling_gain_db if model.trade_off(model.setting(50)) is None else None
-    configs = {name: _config(name, steps, gain_db) for name in methods}
+    configs = {name: replace(_config(name, steps, gain_db), tune=tune) for name in methods}
     for name, config in configs.items():
         if config.start == "noise" and not model.starts_from_noise:
             raise ParameterError(f"{model.name} needs its encoder, so it has no method {name!r}")
@@ -190,4 +195,5 @@ def _key(
 ) -> tuple[str, ...]:
     gain_db = config.doubling_gain_db
     trade = OWN_TRADE if gain_db is None else f"{gain_db:g} dB"
+    trade += "" if config.tune == DEFAULT_TUNE else f", tune {config.tune}"
     return picture.name, model.name, model.model_id.hex(), method, point.label, str(config.steps), trade

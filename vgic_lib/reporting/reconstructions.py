@@ -75,7 +75,9 @@ def reconstructions(shown: pd.DataFrame, folder: Path) -> Figure:
         for ax, codec in zip(grid[2:, 0], codecs, strict=True):
             text = f"{CLASSICAL[codec].title}\nat (nearly)\nequal bytes"
             ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes)
-        figure.suptitle(curve_title(first["codec"], first["bits"], first["search_steps"]), fontsize=10)
+        figure.suptitle(
+            curve_title(first["codec"], first["bits"], first["search_steps"], first["setting"]), fontsize=10
+        )
     return figure
 
 

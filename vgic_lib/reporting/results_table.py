@@ -101,7 +101,7 @@ def setting_title(record: dict, at_ratio: str = "at that real CR") -> str:
         record: a line of the table.
         at_ratio: what to say of files that were made for a compression ratio.
     """
-    title = curve_title(record["codec"], record["bits"], int(record["search_steps"]))
+    title = curve_title(record["codec"], record["bits"], int(record["search_steps"]), record["setting"])
     if record["bits"]:
         return title
     family, comma, search = title.partition(", ")

@@ -22,7 +22,16 @@ from torch import Tensor
 from vgic_lib.environment import has_bfloat16, plain_arithmetic
 from vgic_lib.errors import ParameterError
 from vgic_lib.models.base import LatentModel, Latents, Setting
-from vgic_lib.search.objectives import DOUBLING_GAIN_DB, objective_bpp, objective_db
+from vgic_lib.search.objectives import (
+    DEFAULT_TUNE,
+    DOUBLING_GAIN_DB,
+    TUNES,
+    Objective,
+    check_tune,
+    equal_trade_off,
+    objective_bpp,
+    objective_db,
+)
 from vgic_lib.search.relaxations import RELAXATIONS
 
 NOISE = 0.2  # width of the random start, as a fraction of the latent's range: wider ones get stuck
@@ -40,6 +49,7 @@ class SearchConfig:
     check_every: int = 10  # steps between checks of the rounded latents
     polish: float = 0.2  # last fraction of the steps, straight-through whatever the relaxation
     seed: int = 0
+    tune: str = DEFAULT_TUNE  # what the picture is to be near in; a key of TUNES
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work. Raises ParameterError."""
@@ -51,6 +61,7 @@ class SearchConfig:
             raise ParameterError(f"unknown start {self.start!r}; choose encoder or noise")
         if self.steps < 0 or self.check_every < 1:
             raise ParameterError("a search needs steps of at least 0 and check_every of at least 1")
+        check_tune(self.tune)
 
 
 class TracePoint(NamedTuple):
@@ -78,9 +89,6 @@ class _Candidate(NamedTuple):
     x_hat: Tensor  # of 8-bit pixels
     bits: float
     objective: float
-
-
-Objective = Callable[[Tensor, Tensor, Tensor], Tensor]  # of x_hat, x (B, 3, H, W) in [0, 1] and bits (B,)
 
 
 @plain_arithmetic(gradients=True)
@@ -112,7 +120,7 @@ def search(
     )
     random = torch.Generator(x.device).manual_seed(config.seed)
     free = config.relaxation == "continuous"
-    objective = _objective(model, setting, config)
+    objective = _objective(model, x, setting, config)
     latents = _start(model, x, setting, config, random)
     optimizer = torch.optim.Adam(latents)
     begun, best, trace = time.monotonic(), None, []
@@ -144,12 +152,23 @@ def search(
     return SearchResult(best.latents, best.x_hat, trace[-1].psnr_db, trace[-1].bits, trace)
 
 
-def _objective(model: LatentModel, setting: Setting, config: SearchConfig) -> Objective:
-    trade_off = model.trade_off(setting)
-    if config.doubling_gain_db is None and trade_off is not None:
-        return partial(objective_bpp, trade_off=trade_off)
-    gain = DOUBLING_GAIN_DB if config.doubling_gain_db is None else config.doubling_gain_db
-    return partial(objective_db, doubling_gain_db=gain)
+def _objective(model: LatentModel, x: Tensor, setting: Setting, config: SearchConfig) -> Objective:
+    trade_off, gain_db = model.trade_off(setting), config.doubling_gain_db
+    if gain_db is None and trade_off is not None:
+        return objective_bpp(x, trade_off, TUNES[config.tune])
+    gain_db = DOUBLING_GAIN_DB if gain_db is None else gain_db
+    if config.tune == DEFAULT_TUNE:
+        return objective_db(x, gain_db)
+    return objective_bpp(x, _trade_off_at_start(model, x, setting, gain_db), TUNES[config.tune])
+
+
+@torch.no_grad()
+def _trade_off_at_start(model: LatentModel, x: Tensor, setting: Setting, doubling_gain_db: float) -> float:
+    """The trade-off that means the same at the encoder's latents: decibels suit squared error alone."""
+    latents, bits = model.quantise(model.analysis(x, setting), setting)
+    x_hat = model.synthesis(latents, setting, tuple(x.shape[2:])).clamp(0, 1)
+    mse, bpp = (x_hat - x).square().mean().item(), bits.sum().item() / x[:, 0].numel()
+    return equal_trade_off(mse, bpp, doubling_gain_db)
 
 
 def _start(
@@ -185,7 +204,7 @@ def _candidate(
     latents_hat, bits = model.quantise(latents, setting, Tensor.clone if free else torch.round)
     x_hat = model.synthesis(latents_hat, setting, tuple(x.shape[2:])).clamp(0, 1)
     x_hat = torch.round(x_hat * 255) / 255
-    return _Candidate(latents_hat, x_hat, bits.sum().item(), objective(x_hat, x, bits).item())
+    return _Candidate(latents_hat, x_hat, bits.sum().item(), objective(x_hat, bits).item())
 
 
 def _relaxed_objective(
@@ -200,4 +219,4 @@ def _relaxed_objective(
     with torch.autocast(x.device.type, torch.bfloat16, enabled=has_bfloat16(x.device)):
         latents_hat, bits = model.quantise(latents, setting, rounding)
         x_hat = model.synthesis(latents_hat, setting, tuple(x.shape[2:]))
-    return objective(x_hat.float().clamp(0, 1), x, bits)
+    return objective(x_hat.float().clamp(0, 1), bits)
