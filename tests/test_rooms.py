@@ -13,10 +13,7 @@ ORDER = (  # from the roof to the floor: a package imports itself, the ground an
 )  # fmt: skip
 ONLY_GROUND = ("workbook", "formats")  # it runs notebooks, and these import the library
 DOORS = ("__init__", "__main__", "cli", "pillow_plugin")  # of the library: they may import all of it
-HAND_ON = {
-    "codec": ("image", "reading"),
-    "desk": ("desk",),
-}  # packages whose names are part of the public interface
+HAND_ON = {"codec": ("image", "reading"), "desk": ("desk",)}  # packages that hand names on, and of what
 LIBRARY = PROJECT / "vgic_lib"
 MODULES = sorted(LIBRARY.rglob("*.py"))
 TESTED_ELSEWHERE = {  # modules without a test module of their name, and why

@@ -41,7 +41,7 @@ def test_rows_of_the_codec_name_quality_code_and_steps(
     model = tiny_model()
     install(monkeypatch, model)
     at = operating_points(model, numbers("1, 50.5,100"), [6])
-    points = latent_points(model, at, at[1:2], 1) + latent_points(model, [], at[1:2], 10, "eye")
+    points = latent_points(model, at, at[1:2], 1) + latent_points(model, at[:1], at[1:2], 10, "eye")[1:]
     assert [point.setting for point in points] == [
         "q0-s0", "q448-s0", "q896-s0", "q448-s1", "q448-s10-eye"
     ]  # fmt: skip
