@@ -98,7 +98,7 @@ TERMS: dict[str, Term] = {
 
 TUNES: dict[str, Tune] = {
     DEFAULT_TUNE: Tune({"squared error": 1.0}),
-    "eye": Tune({"squared error": 0.3, "ssimulacra2": 0.7, "texture": 1.0}, pace=2.0),
+    "eye": Tune({"squared error": 0.3, "ssimulacra2": 0.7, "texture": 2.0}, pace=2.0),
 }
 
 
