@@ -11,6 +11,7 @@ from helpers.tiny_hyperprior import tiny_model
 from vgic_lib.errors import ParameterError
 from vgic_lib.models.vaegan import BitSetting
 from vgic_lib.search.latent_search import RELAXATIONS, SearchConfig, search
+from vgic_lib.search.objectives import TUNES
 
 SETTING = BitSetting(2, 4)
 
@@ -270,3 +271,12 @@ def test_a_search_for_distortion_alone_is_for_squared_error_alone(model, x):
         search(model, x, SETTING, SearchConfig(2, doubling_gain_db=0, tune="eye"))
     with pytest.raises(ParameterError, match="choose from psnr, eye"):
         SearchConfig(tune="ear")
+
+
+def test_a_tune_sets_the_pace(hyperprior, wide):
+    setting, (rate, pace) = hyperprior.setting(50), (hyperprior.search_rate, TUNES["eye"].pace)
+    usual, same, other = (
+        search(hyperprior, wide, setting, SearchConfig(4, learning_rate=own, check_every=1, tune="eye"))
+        for own in (None, pace * rate, 2 * pace * rate)
+    )
+    assert usual.trace[-1].objective == same.trace[-1].objective != other.trace[-1].objective

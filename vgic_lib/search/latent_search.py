@@ -113,10 +113,11 @@ def search(
     Returns:
         The best rounded latents seen; by the objective they are never worse than the start's.
     """
+    usual_rate = model.search_rate * TUNES[config.tune].pace
     config = replace(
         config,
         relaxation=config.relaxation or model.search_relaxation,
-        learning_rate=model.search_rate if config.learning_rate is None else config.learning_rate,
+        learning_rate=usual_rate if config.learning_rate is None else config.learning_rate,
     )
     random = torch.Generator(x.device).manual_seed(config.seed)
     free = config.relaxation == "continuous"
@@ -155,11 +156,11 @@ def search(
 def _objective(model: LatentModel, x: Tensor, setting: Setting, config: SearchConfig) -> Objective:
     trade_off, gain_db = model.trade_off(setting), config.doubling_gain_db
     if gain_db is None and trade_off is not None:
-        return objective_bpp(x, trade_off, TUNES[config.tune])
+        return objective_bpp(x, trade_off, TUNES[config.tune].shares)
     gain_db = DOUBLING_GAIN_DB if gain_db is None else gain_db
     if config.tune == DEFAULT_TUNE:
         return objective_db(x, gain_db)
-    return objective_bpp(x, _trade_off_at_start(model, x, setting, gain_db), TUNES[config.tune])
+    return objective_bpp(x, _trade_off_at_start(model, x, setting, gain_db), TUNES[config.tune].shares)
 
 
 @torch.no_grad()

@@ -2,7 +2,8 @@
 """What a search minimises: distortion and rate in one number; TUNES are the choices that users have.
 
 A tune is a mix of TERMS, each a distance that a law turns into bits per pixel by the trade-off of the
-setting, lambda in lambda * 255**2 * MSE + bits per pixel. To add one is to name its shares in TUNES.
+setting, lambda in lambda * 255**2 * MSE + bits per pixel. To add one is to name its shares in TUNES; those of
+"eye" were chosen on validation photographs (benchmarks/search_objectives.py, docs/format.md).
 
 Pictures larger than TILE are measured in tiles, and a tile's gradient is made as it is measured: beside the
 prepared originals, never more than one tile's maps are in memory. A picture that is too small for a term is
@@ -37,6 +38,13 @@ class Term(NamedTuple):
     prepare: Callable[[Tensor], Distance]  # of x (1, 3, H, W) in [0, 1]
     smallest_side: int  # pixels
     worth: Callable[[float], float]  # bits per pixel that one unit is worth at a trade-off
+
+
+class Tune(NamedTuple):
+    """What a search is for."""
+
+    shares: Mapping[str, float]  # of TERMS, by name
+    pace: float = 1.0  # times the model's learning rate, which suits squared error
 
 
 def _squared_error(x: Tensor) -> Distance:
@@ -88,9 +96,9 @@ TERMS: dict[str, Term] = {
     "texture": Term(_texture, 2 * RADIUS + 1, _as_squared_error),
 }
 
-TUNES: dict[str, Mapping[str, float]] = {
-    DEFAULT_TUNE: {"squared error": 1.0},
-    "eye": {"squared error": 0.3, "ssimulacra2": 0.7, "texture": 1.0},
+TUNES: dict[str, Tune] = {
+    DEFAULT_TUNE: Tune({"squared error": 1.0}),
+    "eye": Tune({"squared error": 0.3, "ssimulacra2": 0.7, "texture": 2.0}, pace=2.0),
 }
 
 
