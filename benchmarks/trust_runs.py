@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+"""Stub."""
+
+
+def disk_full(seed, number): ...
+def killed(seed, number): ...
