@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Counts what becomes of damaged files, odd metadata, killed runs and full disks: docs/trust.md has the table.
+"""Counts what becomes of damaged files, odd metadata, killed runs and full disks, for docs/trust.md.
 
     python benchmarks/trust.py [--part NAME ...] [--count N] [--seconds S]
 
