@@ -45,7 +45,7 @@ PARTS = {
     "files": Part(100_000, decoded, "altered .vgic file, decoded"),
     "pillow": Part(10_000, opened_by_pillow, "altered .vgic file, opened by Pillow"),
     "exif": Part(3_000, damaged_exif, "picture with damaged EXIF, read"),
-    "disk": Part(200, disk_full, "disk full while a file is replaced"),
+    "disk": Part(163, disk_full, "disk full while a file is replaced"),  # bytes of that file + operations
     "kills": Part(50, killed, "kill -9 at a random moment, run again"),
 }
 

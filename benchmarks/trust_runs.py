@@ -93,9 +93,16 @@ def files_in(folder):
 
 
 @cache
+def scratch():
+    """A folder that goes when this process ends."""
+    return tempfile.TemporaryDirectory()
+
+
+@cache
 def photographs():
     """A folder with six small pictures, and one folder in it; the model that `vgic` takes is loaded."""
-    folder = Path(tempfile.mkdtemp(prefix="trust-"))
+    folder = Path(scratch().name) / "photographs"
+    folder.mkdir()
     (folder / "in").mkdir()
     for number in range(6):
         ramps((40 + number, 30)).save(folder / ("in" if number % 2 else ".") / f"{number}.png")
@@ -154,7 +161,7 @@ def disk_full(seed, number):
 
         def work(_):
             with open(told, "w", encoding="utf-8") as lines, redirect_stderr(lines):
-                limit(number, folder) if number < len(content) else refuse(number - len(content), folder)
+                limit(number) if number < len(content) else refuse(number - len(content), folder)
                 status = main(["compress", str(source()), str(target), "--force"])
                 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
             return status
@@ -170,7 +177,7 @@ def disk_full(seed, number):
     return case, "refused in one line, old file kept" if right else f"fault: status {status}, {text!r}"
 
 
-def limit(size, _):
+def limit(size):
     """No file grows beyond `size` bytes."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
