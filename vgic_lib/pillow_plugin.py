@@ -69,7 +69,7 @@ class VgicImageFile(ImageFile.ImageFile):
         try:
             sections = container.unpack(self.fp.read())[1]
             return container.unpack_metadata(sections[-2 if Layout.ALPHA in layout else -1])
-        except (BitstreamError, IndexError) as error:
+        except BitstreamError as error:
             raise SyntaxError(f"its metadata cannot be read: {error}") from error
 
     def load_read(self, size: int) -> bytes:

@@ -30,7 +30,7 @@ headers = st.builds(
 )
 
 
-@given(header=headers, sections=st.lists(st.binary(max_size=300), min_size=1, max_size=5))
+@given(header=headers, sections=st.lists(st.binary(max_size=300), min_size=2, max_size=5))
 def test_round_trip(header: Header, sections: list[bytes]) -> None:
     assert unpack(pack(header, sections)) == (header, sections)
 
@@ -87,6 +87,9 @@ def test_garbage_behind_a_right_checksum(body: bytes) -> None:
         (b"VGIC\x01\x00abcdee\xff\xff\x03\xff\xff\x03\x01", "65535 x 65535 pixels"),
         (b"VGIC\x01\x00abcdee\x01\x01\x00", "number of sections"),
         (b"VGIC\x01\x00abcdee\x01\x01\x02\x03ab", "section"),
+        (b"VGIC\x01\x02abcdee\x01\x01\x01ab", r"number of sections is 1, beyond 2\.\."),
+        (b"VGIC\x02\x04abcdee\x01\x01\x01ab", r"number of sections is 1, beyond 2\.\."),
+        (b"VGIC\x02\x06abcdee\x01\x01\x02\x01ab", r"number of sections is 2, beyond 3\.\."),
     ],
 )
 def test_the_message_says_what_is_wrong(body: bytes, message: str) -> None:

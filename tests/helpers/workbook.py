@@ -3,6 +3,10 @@
 
 import nbformat
 
+from vgic_lib import files, paths
+from vgic_lib.workbook.manifest import read_manifest
+
+STEPS = ("01_first", "02_second")  # of `tiny_project`
 PARAMETERS = 'run: str = "default"  # name of the run\nsteps: int = 3  # how often\n'
 HEAD = "from vgic_lib import files, paths\n"
 COUNT = (
@@ -33,3 +37,32 @@ def write_profile(home, *names, text=None):
     folder = home / "notebooks" / "profiles"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tiny.yaml").write_text("\n".join(lines) if text is None else text)
+
+
+def tiny_project(home):
+    """A project folder with two notebooks, which `execute` stands for, and a profile `tiny`."""
+    for step in STEPS:
+        write_notebook(home, step, "")
+    write_profile(home, *STEPS)
+
+
+def execute(notebook, copy, parameters):
+    """Stands for a notebook: writes rows step by step, goes on with those that are there, then a table."""
+    rows = paths.data_dir(parameters["run"]) / f"{notebook.stem}.csv"
+    for number in range(3):
+        known = rows.read_text().splitlines() if rows.exists() else []
+        if len(known) <= number:
+            files.write_text(rows, "\n".join([*known, f"{notebook.stem} {number}"]) + "\n")
+    files.write_text(
+        paths.results_dir(parameters["run"]) / "tables" / f"{notebook.stem}.md", rows.read_text()
+    )
+
+
+def left_in(home):
+    """Content of all files but for times, process ids and half-written ones."""
+    found = [path for path in (home / "outputs").rglob("*") if path.is_file() and path.name[0] != "."]
+    content = {path.relative_to(home).as_posix(): path.read_text(encoding="utf-8") for path in found}
+    content.pop("outputs/results/tiny/manifest.json"), content.pop("outputs/runs/tiny/manifest.json")
+    content["outputs/runs/tiny/report.html"] = "written" if content["outputs/runs/tiny/report.html"] else ""
+    records = read_manifest("tiny").steps
+    return content, [(record.name, record.status) for record in records]

@@ -6,26 +6,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from helpers.workbook import write_notebook, write_profile
+from helpers.workbook import execute, left_in, tiny_project
 
-from vgic_lib import files, paths
 from vgic_lib.environment import Environment
 from vgic_lib.workbook import pipeline
-from vgic_lib.workbook.manifest import read_manifest
-
-STEPS = ("01_first", "02_second")
-
-
-def execute(notebook, copy, parameters):
-    """Stands for a notebook: writes rows step by step, goes on with those that are there, then a table."""
-    rows = paths.data_dir(parameters["run"]) / f"{notebook.stem}.csv"
-    for number in range(3):
-        known = rows.read_text().splitlines() if rows.exists() else []
-        if len(known) <= number:
-            files.write_text(rows, "\n".join([*known, f"{notebook.stem} {number}"]) + "\n")
-    files.write_text(
-        paths.results_dir(parameters["run"]) / "tables" / f"{notebook.stem}.md", rows.read_text()
-    )
 
 
 class Killer:
@@ -57,16 +41,6 @@ def run_killed(moment):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
-def left_in(home):
-    """Content of all files but for times, process ids and half-written ones."""
-    found = [path for path in (home / "outputs").rglob("*") if path.is_file() and path.name[0] != "."]
-    content = {path.relative_to(home).as_posix(): path.read_text(encoding="utf-8") for path in found}
-    content.pop("outputs/results/tiny/manifest.json"), content.pop("outputs/runs/tiny/manifest.json")
-    content["outputs/runs/tiny/report.html"] = "written" if content["outputs/runs/tiny/report.html"] else ""
-    records = read_manifest("tiny").steps
-    return content, [(record.name, record.status) for record in records]
-
-
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
     """Makes project folders with a workbook whose notebooks are `execute`."""
@@ -78,9 +52,7 @@ def tiny(tmp_path, monkeypatch):
         home: Path = tmp_path / name
         home.mkdir()
         monkeypatch.setenv("VGIC_HOME", str(home))
-        for step in STEPS:
-            write_notebook(home, step, "")
-        write_profile(home, *STEPS)
+        tiny_project(home)
         return home
 
     return make

@@ -96,7 +96,8 @@ def unpack(data: bytes) -> tuple[Header, list[bytes]]:
         raise BitstreamError("the file is truncated or altered: its checksum is wrong; get a fresh copy")
     reader = _Reader(body[len(MAGIC) :])
     header = _read_header(reader)
-    count = reader.integer("number of sections", _VARINT, 1, MAX_SECTIONS)
+    fewest = 1 + (Layout.ALPHA in header.layout) + (Layout.METADATA in header.layout)
+    count = reader.integer("number of sections", _VARINT, fewest, MAX_SECTIONS)
     lengths = [reader.integer("section length", _VARINT, 0, reader.left) for _ in range(count - 1)]
     sections = [reader.take("section", length) for length in lengths]
     return header, [*sections, reader.take("section", reader.left)]

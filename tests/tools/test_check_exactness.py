@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""Files that one machine writes and another compares; altered digests and pixels stand for the other."""
+
+import json
+import runpy
+
+import numpy as np
+import pytest
+import torch
+from helpers import PROJECT
+from PIL import Image
+
+
+@pytest.fixture(scope="module")
+def tool():
+    return runpy.run_path(str(PROJECT / "tools" / "check_exactness.py"))
+
+
+@pytest.fixture
+def written(tool, tmp_path, monkeypatch):
+    monkeypatch.setitem(tool["write"].__globals__, "CASES", [(50, "LA", (30, 20))])
+    tool["write"](tmp_path)
+    return tmp_path
+
+
+def test_a_folder_that_was_written_here_is_right_here(tool, written, capsys):
+    names = json.loads((written / "symbols.json").read_text())
+    assert {"tiny-rgb-q0", "hyperprior-la-30x20-q50", "vaegan-la-30x20-q50"} <= names.keys()
+    assert tool["check"]("here", "cpu", written)
+    assert f"symbols of {len(names)} files, pixels of {len(names)} within 0: pass" in capsys.readouterr().out
+
+
+def test_the_way_of_accelerators_gives_the_same_pixels(tool):
+    """Simulated by a device that computes the same."""
+    for path in tool["GOLDEN"].glob("*.vgic"):
+        found = tool["pixels"](path.read_bytes(), torch.device("cpu"))
+        assert found.shape[2] == 3 and tool["difference"](found, path.with_suffix(".png")) == 0
+
+
+@pytest.mark.parametrize(("levels", "right"), [(1, True), (2, False)])
+def test_pixels_may_differ_by_one_level(tool, written, capsys, levels, right):
+    path = written / "tiny-rgb-q333.png"
+    pixels = np.array(Image.open(path)).astype(int)
+    pixels[3, 4, 1] += levels if pixels[3, 4, 1] < 128 else -levels
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    assert tool["check"]("there", "cpu", written) == right
+    assert ("FAIL tiny-rgb-q333 (pixels)" in capsys.readouterr().out) != right
+
+
+def test_other_symbols_are_found(tool, written, capsys):
+    digests = json.loads((written / "symbols.json").read_text())
+    digests["vaegan-la-30x20-q50"] = "0" * 64
+    (written / "symbols.json").write_text(json.dumps(digests))
+    assert not tool["check"]("there", "cpu", written)
+    assert "FAIL vaegan-la-30x20-q50 (symbols)\n" in capsys.readouterr().out

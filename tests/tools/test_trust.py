@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""The proof of trust: a few trials of each part, going on after a stop, and its table."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+from helpers import PROJECT
+
+TABLES = PROJECT / "outputs" / "results" / "trust" / "tables"
+
+
+def proof(tmp_path, *options):
+    command = [sys.executable, PROJECT / "benchmarks" / "trust.py", "--state", tmp_path, "--tables", tmp_path]
+    return subprocess.run([*command, *options], capture_output=True, text=True)
+
+
+def rows(folder):
+    with open(folder / "trust.csv", encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_a_few_trials_of_each_part_and_some_more(tmp_path):
+    done = proof(tmp_path, "--count", "4")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "kills: 4 of 4" in done.stdout
+    found = rows(tmp_path)
+    assert {row["part"]: row["seed"] for row in found} == dict.fromkeys(
+        ("files", "pillow", "exif", "disk", "kills"), "13"
+    )
+    assert {row["case"] for row in found if row["part"] == "kills"} == {
+        "compression of a folder", "download", "workbook", "training",
+    }  # fmt: skip
+    with open(tmp_path / "exif.jsonl", "a", encoding="utf-8") as lines:
+        lines.write('{"trials": 7, "outc')  # killed while it wrote
+    done = proof(tmp_path, "--part", "exif", "--count", "6")
+    assert done.returncode == 0 and "exif: 6 of 6" in done.stdout
+    records = [json.loads(line) for line in (tmp_path / "exif.jsonl").read_text().splitlines()]
+    assert [(record["first"], record["trials"]) for record in records] == [(0, 4), (4, 2)]
+    assert sum(int(row["trials"]) for row in rows(tmp_path) if row["part"] == "exif") == 6
+
+
+def test_a_fault_is_counted(tmp_path):
+    record = {"trials": 2, "outcomes": {"PNG|fault": 1, "PNG|as it lies": 1}, "faults": ["0: PNG: fault: no"]}
+    record |= {"slowest_s": 0.1, "peak_mib": 9, "commit": "x", "date": "2026-01-01"}
+    (tmp_path / "exif.jsonl").write_text(json.dumps(record) + "\n")
+    assert proof(tmp_path, "--part", "exif", "--count", "2").returncode == 1
+    (row,) = rows(tmp_path)
+    assert (row["trials"], row["faults"], row["outcomes"]) == ("2", "1", "1 as it lies")
+
+
+@pytest.mark.skipif(not (TABLES / "trust.csv").exists(), reason="no proof is tracked")
+def test_the_tracked_table_has_no_fault():
+    found = rows(TABLES)
+    assert {row["part"] for row in found} == {"files", "pillow", "exif", "disk", "kills"}
+    assert [row for row in found if row["faults"] != "0"] == []
