@@ -95,7 +95,7 @@ def main():
     parser.add_argument("--arms", nargs="+", default=list(TUNES))
     parser.add_argument("--qualities", nargs="+", type=float, default=[10, 30, 57, 85])
     parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--side", type=int, default=256)
+    parser.add_argument("--side", type=int, default=256, help="pixels, at least 161")
     parser.add_argument("--table", type=Path, default=Path("outputs/search_objectives.csv"))
     parser.add_argument("--part", default="0/1", help="which share of the searches: 0/2 and 1/2 are halves")
     options = parser.parse_args()
