@@ -23,16 +23,14 @@ def rows(folder):
 
 
 def test_a_few_trials_of_each_part_and_some_more(tmp_path):
-    done = proof(tmp_path, "--count", "4")
+    done = proof(tmp_path, "--part", "files", "pillow", "exif", "disk", "--count", "4")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "kills: 4 of 4" in done.stdout
+    done = proof(tmp_path, "--part", "kills", "--count", "2")
+    assert done.returncode == 0 and "kills: 2 of 2" in done.stdout, done.stdout + done.stderr
     found = rows(tmp_path)
     assert {row["part"]: row["seed"] for row in found} == dict.fromkeys(
         ("files", "pillow", "exif", "disk", "kills"), "13"
     )
-    assert {row["case"] for row in found if row["part"] == "kills"} == {
-        "compression of a folder", "download", "workbook", "training",
-    }  # fmt: skip
     with open(tmp_path / "exif.jsonl", "a", encoding="utf-8") as lines:
         lines.write('{"trials": 7, "outc')  # killed while it wrote
     done = proof(tmp_path, "--part", "exif", "--count", "6")
