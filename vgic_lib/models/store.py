@@ -182,7 +182,7 @@ def _read(path: Path, count: int | None, modified_ns: int, size: int) -> LatentM
         try:
             model.choose(count)
         except ParameterError as error:
-            raise ModelError(f"{path.stem}: {error}") from error
+            raise ModelError(f"{path.stem} has {error}") from error
     model.name, model.model_id = f"{path.stem}-{count}" if count else path.stem, _model_id(data)
     return _freeze(model)
 
