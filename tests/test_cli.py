@@ -4,17 +4,16 @@
 import errno
 import io
 import os
-import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.fakes import FakeModel, install
+from helpers.surroundings import largest_file
 from helpers.tiny_hyperprior import tiny_model
 from PIL import Image
 
@@ -76,17 +75,6 @@ def refuse(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refuse:
 def contents(folder: Path) -> dict[Path, bytes]:
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {path: np.fromfile(path, np.uint8).tobytes() for path in files}  # tests replace Path.read_bytes
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """Let every write beyond `size` bytes of a file fail, as it does on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_round_trip(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

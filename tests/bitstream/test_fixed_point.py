@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import PROJECT
+from helpers.surroundings import default_dtype
 from helpers.symbols import digest
 from helpers.tiny_hyperprior import tiny_model
 
@@ -51,16 +52,6 @@ def threads(count):
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def default_dtype(dtype):
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 @contextmanager

@@ -4,14 +4,13 @@
 import errno
 import os
 import random
-import resource
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.fakes import FakeModel, install
+from helpers.surroundings import largest_file
 from PIL import Image
 
 from vgic_lib import codec
@@ -55,17 +54,6 @@ def make(folder, *names):
             folder / name
         )
     return folder
-
-
-@contextmanager
-def largest_file(size):
-    """Let every write beyond `size` bytes of a file fail, as it does on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def contents(folder):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.samples import smooth_pictures
+from helpers.surroundings import default_dtype
 from PIL import Image
 
 import vgic_lib.pillow_plugin  # noqa: F401
@@ -16,16 +17,6 @@ from vgic_lib import codec
 from vgic_lib.models import store
 
 MODELS = "hyperprior", "vaegan-2"
-
-
-@contextmanager
-def default_dtype(dtype):
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 @contextmanager
