@@ -398,7 +398,7 @@ def test_models_are_listed(
     (run / "c" / "d.safetensors").write_bytes((home / "weights" / "tiny.safetensors").read_bytes())
     assert main(["models"]) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("tiny-2, tiny-4 ") and shipped.hex() in first and "a small one" in first
+    assert first.startswith("tiny-2, -4 ") and shipped.hex() in first and "a small one" in first
     assert second.startswith("outputs/runs/mine/training/a/b.safetensors:2 ") and trained.hex() in second
 
 

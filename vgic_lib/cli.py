@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vgic_lib.training.config import TrainingConfig
 
 _SKIPPED = "interrupted; run the same command again: finished files are skipped"
+NAME_WIDTH = 32  # letters of the column of names in the list of models
 _REPEATED = (
     "Files that are already there are skipped if the same content made them with the same settings; "
     "others are replaced with --force only."
@@ -217,18 +218,19 @@ def _models(options: argparse.Namespace) -> None:
         same = weights.setdefault(card.model_id, [])
         if not same or same[0].path == card.path:  # a copy elsewhere is the same model
             same.append(card)
-    lines = [(", ".join(_model_name(card) for card in same), same[0]) for same in weights.values()]
-    width = max(len(names) for names, _ in lines)
-    for names, card in lines:
+    for same in weights.values():
+        card = same[0]
         facts = f"{card.model_id.hex()}  {card.parameters:>9,} parameters  {card.description}"
-        print(f"{names:<{width}}  {facts}")
+        print(f"{_model_names(same):<{NAME_WIDTH}}  {facts}")
 
 
-def _model_name(card: "ModelCard") -> str:
-    """Name that `--model` takes; a path is relative to the project."""
+def _model_names(cards: Sequence["ModelCard"]) -> str:
+    """Names that `--model` takes, the first whole, of the others what differs; paths are relative."""
     from vgic_lib import paths
 
-    return card.name.removeprefix(f"{paths.root()}{os.sep}")
+    first, *others = (card.name.removeprefix(f"{paths.root()}{os.sep}") for card in cards)
+    ends = (name[max(name.rfind("-"), name.rfind(":")) :] for name in others)
+    return ", ".join([first, *ends])
 
 
 def _train(options: argparse.Namespace) -> None:
