@@ -146,5 +146,14 @@ class LatentModel(nn.Module):
         """Settings at which samples of a training run are shown, lowest rate first."""
         return tuple(map(self.setting, (10, 50, 90)))
 
+    @torch.no_grad()
+    def shown(self, x: Tensor) -> list[Tensor]:
+        """Reconstructions of a picture (1, 3, H, W) in [0, 1] at `shown_settings`."""
+        pictures = []
+        for setting in self.shown_settings():
+            latents = self.rounded(self.analysis(x, setting), setting)
+            pictures.append(self.synthesis(latents, setting, tuple(x.shape[2:])))
+        return pictures
+
     def fit(self, pictures: Iterable[Tensor]) -> None:
         """Fit what gradients do not, to pictures (1, 3, H, W) in [0, 1]; often nothing."""

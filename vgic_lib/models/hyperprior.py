@@ -199,10 +199,8 @@ class HyperpriorModel(LatentModel):
     @classmethod
     def construct(cls, metadata: Mapping[str, str]) -> "HyperpriorModel":
         """See `LatentModel`."""
-        sizes = json.loads(metadata["architecture"]).items()
-        sizes = Architecture(**{k: tuple(v) if isinstance(v, list) else v for k, v in sizes})
         low, high = map(float, json.loads(metadata["lambdas"]))
-        return cls(Hyperprior(sizes), (low, high))
+        return cls(Hyperprior(architecture(metadata)), (low, high))
 
     def _coded(
         self,
@@ -247,19 +245,27 @@ class HyperpriorModel(LatentModel):
         return torch.full((len(like),), setting.network_quality, device=like.device)
 
 
-def in_strips(transform: Callable[[Tensor], Tensor], x: Tensor, up: int, down: int) -> Tensor:
+def architecture(metadata: Mapping[str, str]) -> Architecture:
+    """Sizes in a weights file. Raises KeyError, TypeError or ValueError for senseless metadata."""
+    sizes = json.loads(metadata["architecture"]).items()
+    return Architecture(**{k: tuple(v) if isinstance(v, list) else v for k, v in sizes})
+
+
+def in_strips(
+    transform: Callable[[Tensor], Tensor], x: Tensor, up: int, down: int, halo: int = HALO
+) -> Tensor:
     """`transform` of x (B, C, H, W), whose rows it turns into `up` / `down` as many, a strip after the other.
 
-    The transform sees HALO places of y more on both sides of a strip than it makes.
+    The transform sees `halo` places of y more on both sides of a strip than it makes.
     """
     places, width = x.shape[2] // down, x.shape[3] // down
-    rows = max(HALO, STRIP // width)
+    rows = max(halo, STRIP // width)
     if places <= rows or torch.is_grad_enabled():
         return transform(x)
     strips = []
     for start in range(0, places, rows):
         stop = min(start + rows, places)
-        low, high = max(0, start - HALO), min(places, stop + HALO)
+        low, high = max(0, start - halo), min(places, stop + halo)
         strip = transform(x[:, :, low * down : high * down])
         strips.append(strip[:, :, (start - low) * up : (stop - low) * up])
     return torch.cat(strips, 2)
