@@ -38,7 +38,7 @@ OPTIONS = {  # name -> what it may be, in types and in words
     "quality": ((Real, type(None)), "a number"),
     "search_steps": ((Integral,), "a whole number"),
     "tune": ((str,), "the name of a tune"),
-    "model": ((str,), "the name of a model"),
+    "model": ((str, type(None)), "the name of a model"),
     "target_bytes": ((Integral, type(None)), "a whole number"),
     "target_psnr": ((Real, type(None)), "a number"),
     "target_ssimulacra2": ((Real, type(None)), "a number"),
