@@ -14,6 +14,7 @@ from helpers.surroundings import largest_file
 from PIL import Image
 
 from vgic_lib import codec
+from vgic_lib.bitstream import container
 from vgic_lib.codec import conversion, memory
 from vgic_lib.errors import ImageError, ParameterError, StorageError
 
@@ -262,3 +263,14 @@ def test_metadata_are_kept_on_request_and_else_named(tmp_path, compress, ending)
     decompress(tmp_path / "plain.vgic", tmp_path / f"plain{ending}")
     with Image.open(tmp_path / f"plain{ending}") as plain:
         assert 0x010F not in plain.getexif()
+
+
+def test_a_file_is_taken_apart_once(album, compress, tmp_path, monkeypatch):
+    packed, out = tmp_path / "a.vgic", tmp_path / "a.png"
+    compress(album / "a.png", packed)
+    calls, unpack = [], container.unpack
+    monkeypatch.setattr(container, "unpack", lambda data: calls.append(len(data)) or unpack(data))
+    for work in (lambda: decompress(packed, out), lambda: codec.decompress(packed.read_bytes())):
+        calls.clear()
+        work()
+        assert calls == [packed.stat().st_size]

@@ -25,12 +25,12 @@ from PIL import Image, PngImagePlugin
 
 from vgic_lib import codec
 from vgic_lib.bitstream import container
+from vgic_lib.codec import reading
 from vgic_lib.codec.folders import files_below, new_names
 from vgic_lib.codec.memory import check_memory, is_out_of_memory
 from vgic_lib.errors import ImageError, ParameterError, StorageError, VgicError
 from vgic_lib.files import atomic_path, is_special, read_bytes
 from vgic_lib.images import endings, read_with_metadata
-from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel
 from vgic_lib.progress import counted, progress
 
@@ -127,11 +127,11 @@ def decompression(max_pixels: int = container.MAX_PIXELS) -> Conversion:
     """Files of .vgic to pictures; what can go wrong is in `codec.decompress` and `memory`."""
 
     def convert(name: str, content: bytes, ending: str) -> Made:
-        header = container.unpack(content)[0]
-        codec.check_pixels(header.width, header.height, max_pixels)
-        model = store.find_model(header.model_id.to_bytes(4))
-        check_memory(header.width, header.height, model, "decompress")
-        image = codec.decompress(content, model)
+        parts = container.unpack(content)
+        reading.check_pixels(parts.header, max_pixels)
+        model = reading.model_of(parts.header)
+        check_memory(parts.header.width, parts.header.height, model, "decompress")
+        image = reading.decode(parts, model)
         return Made(_picture_bytes(image, ending), f"{image.width} x {image.height} {image.mode}")
 
     def new_name(name: str) -> str:

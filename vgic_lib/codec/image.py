@@ -15,7 +15,7 @@ from PIL import Image
 
 from vgic_lib.bitstream import container
 from vgic_lib.bitstream.container import Header, Layout
-from vgic_lib.codec.reading import MODES, decode
+from vgic_lib.codec.reading import decode
 from vgic_lib.environment import plain_arithmetic
 from vgic_lib.errors import ImageError, ParameterError
 from vgic_lib.images import normalise_image, to_tensor
@@ -25,7 +25,7 @@ from vgic_lib.models.tunes import DEFAULT_TUNE, check_tune, default_model
 
 DEFAULT_QUALITY = 50
 
-_LAYOUTS = {mode: layout for layout, mode in MODES.items()}
+_LAYOUTS = {layout.mode: layout for layout in map(Layout, range(Layout.METADATA))}  # of pixels alone
 
 
 class Encoded(NamedTuple):
@@ -97,7 +97,7 @@ def compress(
     target, score = target_psnr if by_psnr else target_ssimulacra2, scale.judge(image.convert("RGB"))
 
     def measure(data: bytes) -> float:
-        return score(decode(data, model).convert("RGB"))
+        return score(decode(container.unpack(data), model).convert("RGB"))
 
     return rate_control.meet_score(attempt, measure, ladder, scale, target, search_steps)
 
@@ -133,7 +133,7 @@ def encode(
     """Compress `image` and reconstruct it as a decoder will; options and errors as in `compress`."""
     model = _loaded(model, tune)
     data = compress(image, model=model, tune=tune, **options)
-    return Encoded(data, decode(data, model))
+    return Encoded(data, decode(container.unpack(data), model))
 
 
 def _loaded(model: str | LatentModel | None, tune: str) -> LatentModel:
