@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.fakes import FakeModel, install
-from helpers.surroundings import largest_file
+from helpers.surroundings import closed, largest_file
 from PIL import Image
 
 from vgic_lib import codec
@@ -162,6 +162,13 @@ def test_memory_that_runs_out_costs_one_picture(monkeypatch, album, tmp_path, co
     summary = compress(album, tmp_path / "small")
     assert summary.text == "2 of 3 files done"
     assert len(summary.errors) == 1 and f"{album / 'a.png'}: not enough memory" in summary.errors[0]
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_of_its_own(album, tmp_path, compress):
+    with closed(album / "trip"):
+        summary = compress(album, tmp_path / "small")
+    assert summary.text == "2 of 2 files done"
+    assert len(summary.errors) == 1 and f"{album / 'trip'} cannot be read: Permission" in summary.errors[0]
 
 
 def test_sizes_out_of_reach_are_told_of_each_picture(album, tmp_path, compress):

@@ -26,10 +26,10 @@ from PIL import Image, PngImagePlugin
 from vgic_lib import codec
 from vgic_lib.bitstream import container
 from vgic_lib.codec import reading
-from vgic_lib.codec.folders import files_below, new_names
+from vgic_lib.codec.folders import new_names
 from vgic_lib.codec.memory import check_memory, is_out_of_memory
-from vgic_lib.errors import ImageError, ParameterError, StorageError, VgicError
-from vgic_lib.files import atomic_path, is_special, read_bytes
+from vgic_lib.errors import DataError, ImageError, ParameterError, StorageError, VgicError
+from vgic_lib.files import atomic_path, files_below, is_special, read_bytes
 from vgic_lib.images import endings, read_with_metadata
 from vgic_lib.models.base import LatentModel
 from vgic_lib.progress import counted, progress
@@ -187,7 +187,10 @@ def read_input(source: str) -> bytes:
 def _run_folder(conversion: Conversion, source: Path, target: str, force: bool) -> Summary:
     if target == STREAM or (os.path.exists(target) and not os.path.isdir(target)):
         raise ParameterError(f"{source} is a folder, but {target} is not a folder; choose another output")
-    names, errors = files_below(source, conversion.endings)
+    names, unreadable = files_below(source, conversion.endings)
+    if not names and not unreadable:
+        raise DataError(f"{source} holds no file to convert; check the folder's name")
+    errors = [f"{source / folder} {reason}" for folder, reason in unreadable.items()]
     notes, done = Counter(), 0
     for name, new_name in progress(new_names(names, conversion.new_name).items(), conversion.label):
         try:
