@@ -22,10 +22,10 @@ from torch.nn import functional as F
 from vgic_lib.errors import ParameterError
 from vgic_lib.metrics import ms_ssim, ssimulacra2
 from vgic_lib.metrics.windows import RADIUS, window_means
+from vgic_lib.models.tunes import DEFAULT_TUNE
 
 DOUBLING_GAIN_DB = 3.0  # where neither the model nor the user sets the trade: what a codec gains
 TILE = 1024  # pixels: longest side that is measured as one
-DEFAULT_TUNE = "psnr"
 
 Distance = Callable[[Tensor], Tensor]  # of x_hat (B, 3, H, W) in [0, 1] from its original, (B,); 0 is equal
 TradeOff = (
@@ -97,16 +97,10 @@ TERMS: dict[str, Term] = {
     "texture": Term(_texture, 2 * RADIUS + 1, _as_squared_error),
 }
 
-TUNES: dict[str, Tune] = {
+TUNES: dict[str, Tune] = {  # of `models.tunes`, which names the model for each
     DEFAULT_TUNE: Tune({"squared error": 1.0}),
     "eye": Tune({"squared error": 0.3, "ssimulacra2": 0.7, "texture": 2.0}, pace=2.0),
 }
-
-
-def check_tune(tune: str) -> None:
-    """Refuse a tune that is none of TUNES. Raises ParameterError."""
-    if tune not in TUNES:
-        raise ParameterError(f"unknown tune {tune!r}; choose from {', '.join(TUNES)}")
 
 
 def objective_db(x: Tensor, doubling_gain_db: float) -> Objective:
