@@ -14,9 +14,9 @@ from safetensors import safe_open
 from vgic_lib.errors import ModelError, ParameterError
 from vgic_lib.models.store import find_head, load_model, save_model
 from vgic_lib.training import head
-from vgic_lib.training.config import HeadConfig
 from vgic_lib.training.export import make_model
 from vgic_lib.training.head import HeadTask
+from vgic_lib.training.head_config import HeadConfig
 from vgic_lib.training.loop import CHECKPOINT, Trainer, train
 
 

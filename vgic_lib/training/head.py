@@ -18,8 +18,8 @@ from vgic_lib.metrics.st_lpips import StLpipsReference
 from vgic_lib.models.head import RealismHead
 from vgic_lib.networks.head import Head, PatchDiscriminator, noise_like
 from vgic_lib.search.objectives import TERMS
-from vgic_lib.training.config import HeadConfig
 from vgic_lib.training.crops import CropSampler
+from vgic_lib.training.head_config import HeadConfig
 from vgic_lib.training.hyperprior import centre_crops, trained_codec
 from vgic_lib.training.losses import PEAK, update
 
