@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vgic_lib.models.base import Latents, Size
-from vgic_lib.models.hyperprior import HALO, HyperpriorModel, QualitySetting, architecture, in_strips
+from vgic_lib.models.hyperprior import HyperpriorModel, QualitySetting, architecture, in_strips
 from vgic_lib.networks.head import Head, noise_like
 from vgic_lib.networks.hyperprior import Architecture
 from vgic_lib.networks.lapped import BLOCK
@@ -48,7 +48,7 @@ class RealismHead(nn.Module):
             return picture + realism * added + 0.5
 
         parts = torch.cat([latents[0], noise_like(latents[0])], 1)
-        x_hat = in_strips(transform, parts, BLOCK, 1, 2 * HALO)
+        x_hat = in_strips(transform, parts, BLOCK, 1, halos=2)
         return x_hat[:, :, : size[0], : size[1]].clamp(0, 1)
 
     def fit(self, pictures: Iterable[Tensor]) -> None:

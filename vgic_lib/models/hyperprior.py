@@ -251,13 +251,12 @@ def architecture(metadata: Mapping[str, str]) -> Architecture:
     return Architecture(**{k: tuple(v) if isinstance(v, list) else v for k, v in sizes})
 
 
-def in_strips(
-    transform: Callable[[Tensor], Tensor], x: Tensor, up: int, down: int, halo: int = HALO
-) -> Tensor:
+def in_strips(transform: Callable[[Tensor], Tensor], x: Tensor, up: int, down: int, halos: int = 1) -> Tensor:
     """`transform` of x (B, C, H, W), whose rows it turns into `up` / `down` as many, a strip after the other.
 
-    The transform sees `halo` places of y more on both sides of a strip than it makes.
+    The transform sees `halos` times HALO places of y more on both sides of a strip than it makes.
     """
+    halo = halos * HALO
     places, width = x.shape[2] // down, x.shape[3] // down
     rows = max(halo, STRIP // width)
     if places <= rows or torch.is_grad_enabled():
