@@ -19,6 +19,7 @@ from vgic_lib.search.latent_search import TracePoint
 SHOWN_WIDTH = 720  # pixels of a whole picture on the page
 ERROR_LIMIT = 24  # 8-bit levels: mean error of a pixel's channels that is shown brightest
 COLOURS = "inferno"
+WARNING = "texture is invented in part; not for measuring"  # of realism above 0
 PLACEHOLDER = Image.new("RGB", (4, 3), "#9ca3af")
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
