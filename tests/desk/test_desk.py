@@ -412,6 +412,6 @@ def test_tune_chooses_the_model_unless_one_is_named(home, weights, monkeypatch):
     controls = Desk().controls
     assert controls.model.value == "" and controls.model_name() == TUNED_MODELS["psnr"]
     controls.tune.value = "eye"
-    assert controls.model_name() == weights and weights in controls.model.placeholder
+    assert controls.model_name() == weights == controls.model.placeholder
     controls.model.value = " vaegan-4 "
     assert controls.model_name() == "vaegan-4"

@@ -37,8 +37,9 @@ class Controls:
             accept="image/*", description="your own", layout={"width": "130px", "margin": "2px 12px"}
         )
         self.model = widgets.Combobox(
-            value=model, options=models, description="model", continuous_update=False, **_narrow(220)
-        )
+            value=model, options=models, description="model", tooltip="empty: the model of the tune",
+            continuous_update=False, **_narrow(220),
+        )  # fmt: skip
         self.classical = _dropdown(list(codecs.items()), classical, "beside it")
         self.rate = widgets.ToggleButtons(
             options=["quality", "target bytes"], tooltips=["1 to 100", "largest size of the file"],
@@ -111,7 +112,7 @@ class Controls:
         return view.zoom_box(image.size, self.across.value, self.down.value, self.zoom.value)
 
     def _name_model(self, _: object = None) -> None:
-        self.model.placeholder = f"by tune: {default_model(self.tune.value)}"
+        self.model.placeholder = default_model(self.tune.value)
 
     def _choose_rate(self, _: object = None) -> None:
         by_quality = self.rate.value == "quality"
