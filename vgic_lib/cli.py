@@ -116,7 +116,7 @@ def _add_compress_options(parser: argparse.ArgumentParser) -> None:
     known = f"{' or '.join(tunes.TUNED_MODELS)} (default: {tunes.DEFAULT_TUNE})"
     steps = {"type": int, "default": 0, "metavar": "N"}
     parser.add_argument("--search-steps", **steps, help="steps of latent search (default: 0)")
-    parser.add_argument("--tune", default=tunes.DEFAULT_TUNE, help=f"what search is for: {known}")
+    parser.add_argument("--tune", metavar="T", help=f"what pictures are to be near in: {known}")
     parser.add_argument("--keep-metadata", action="store_true", help="keep EXIF and XMP in the file")
 
 
@@ -166,7 +166,7 @@ def _compress(options: argparse.Namespace) -> None:
         from vgic_lib.codec import conversion
         from vgic_lib.models import store
 
-        model = store.load_model(options.model or tunes.default_model(options.tune))
+        model = store.load_model(options.model or tunes.default_model(options.tune or tunes.DEFAULT_TUNE))
         targets = options.target_bytes, options.target_psnr, options.target_ssimulacra2
         rate = options.quality, options.search_steps, *targets, options.tune
         _convert(options, conversion.compression(model, *rate, options.keep_metadata))

@@ -72,7 +72,7 @@ def compression(
     target_bytes: int | None = None,
     target_psnr: float | None = None,
     target_ssimulacra2: float | None = None,
-    tune: str = codec.DEFAULT_TUNE,
+    tune: str | None = None,
     keep_metadata: bool = False,
 ) -> Conversion:
     """Pictures to .vgic files; what can go wrong is in `codec.compress`, `images.read_image` and `memory`.
@@ -86,7 +86,7 @@ def compression(
     codec.check_options(quality, search_steps, **targets, tune=tune)
     options = {name: target for name, target in targets.items() if target is not None}
     by_quality = not options
-    options |= {"search_steps": search_steps, "tune": tune}
+    options |= {"search_steps": search_steps, "tune": tune or model.tune}
     if by_quality:
         options["quality"] = codec.DEFAULT_QUALITY if quality is None else quality
         model.setting(options["quality"])

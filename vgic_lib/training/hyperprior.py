@@ -143,7 +143,7 @@ class HyperpriorTask:
     @staticmethod
     def make_model(networks: tuple[Hyperprior], config: HyperpriorConfig) -> HyperpriorModel:
         """The model of what `averaged` returns."""
-        return HyperpriorModel(*networks, (config.lambda_low, config.lambda_high))
+        return HyperpriorModel(*networks, (config.lambda_low, config.lambda_high), config.tune)
 
     def samples(self, networks: tuple[Hyperprior], x: Tensor) -> list[Tensor]:
         """Reconstructions of x (1, 3, H, W) in [0, 1] at some settings."""
