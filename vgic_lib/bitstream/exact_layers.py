@@ -87,7 +87,8 @@ class ExactConv(nn.Module):
         largest_sum = weight.abs().sum((1, 2, 3)) * largest_input + bias.abs()
         if not largest_sum.max() < LARGEST_SUM * WEIGHT_GRID * GRID * SLOPE:
             raise ModelError("the weights are too large for exact decoding; train with smaller ones")
-        self.register_buffer("taps", weight.permute(2, 3, 1, 0).flatten(0, 1).contiguous())
+        columns = weight.permute(2, 3, 0, 1).flatten(0, 1).contiguous()  # libraries are quicker with these
+        self.register_buffer("taps", columns.transpose(1, 2))
         self.register_buffer("bias", bias / GRID + 0.5)
         side = range(-(layer.size // 2), layer.size // 2 + 1)
         self.offsets = [(down, right) for down in side for right in side]

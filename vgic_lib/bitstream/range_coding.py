@@ -68,7 +68,8 @@ class Tables:
         """How many symbols use each table (T,). Raises ValueError if a table does not exist."""
         if table_index.size and not 0 <= table_index.min() <= table_index.max() < len(self):
             raise ValueError(f"table index beyond 0..{len(self) - 1}")
-        parts = (table_index.flat[start : start + _CHUNK] for start in range(0, table_index.size, _CHUNK))
+        flat = table_index.ravel()
+        parts = (flat[start : start + _CHUNK] for start in range(0, flat.size, _CHUNK))
         return sum((np.bincount(part, minlength=len(self)) for part in parts), np.zeros(len(self), np.int64))
 
     def least_bits(self, counts: np.ndarray) -> float:
