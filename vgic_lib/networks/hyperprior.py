@@ -27,15 +27,15 @@ Z_STRIDE = 4 * BLOCK  # pixels a side for one hyper-latent element
 
 
 class QualityBias(nn.Module):
-    """Adds a learned value for each channel that depends on quality."""
+    """A learned value for each channel that depends on quality."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.table = nn.Parameter(torch.zeros(ANCHORS, channels))
 
-    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
-        """Map (B, C, H, W) and quality (B,) to (B, C, H, W)."""
-        return x + at_quality(self.table, quality)[:, :, None, None].to(x.dtype)
+    def forward(self, quality: Tensor) -> Tensor:
+        """Map quality (B,) to (B, C, 1, 1)."""
+        return at_quality(self.table, quality)[:, :, None, None]
 
 
 class ResidualBlock(nn.Module):
@@ -50,7 +50,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C, H, W)."""
-        return x + self.conv_2(F.leaky_relu(self.conv_1(x), 0.1))
+        return self.conv_2(F.leaky_relu_(self.conv_1(x), 0.1)).add_(x)
 
 
 class Stage(nn.Module):
@@ -61,13 +61,27 @@ class Stage(nn.Module):
         self.entry, self.bias = entry, QualityBias(channels)
         self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
 
-    def forward(self, x: Tensor, quality: Tensor, more: Tensor | float = 0.0) -> Tensor:
+    def forward(self, x: Tensor, quality: Tensor, more: Tensor | None = None) -> Tensor:
         """Map (B, C, H, W) to (B, C', H', W'); `more` (B, C', H', W') is added after the entry."""
-        return self.blocks(F.leaky_relu(self.bias(self.entry(x) + more, quality), 0.1))
+        entered = self.entry(x)
+        entered = entered.add_(self.bias(quality).to(entered.dtype))
+        entered = entered if more is None else entered.add_(more)
+        return self.blocks(F.leaky_relu_(entered, 0.1))
+
+
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution, as one product of matrices."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(channels_in, channels_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C', H, W), channels last in memory."""
+        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
 def _upsample(channels_in: int, channels_out: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(channels_in, 4 * channels_out, 1), nn.PixelShuffle(2))
+    return nn.Sequential(Pointwise(channels_in, 4 * channels_out), nn.PixelShuffle(2))
 
 
 def _zero(layer: nn.Conv2d) -> nn.Conv2d:
@@ -121,8 +135,8 @@ class Synthesis(nn.Module):
                 Stage(_upsample(eighth, quarter), quarter, blocks[0]),
             ]
         )
-        self.eighth = _zero(nn.Conv2d(3 * EIGHTH**2, eighth, 1))  # what the linear transform shows
-        self.quarter = _zero(nn.Conv2d(3 * QUARTER**2, quarter, 1))
+        self.eighth = _zero(Pointwise(3 * EIGHTH**2, eighth))  # what the linear transform shows
+        self.quarter = _zero(Pointwise(3 * QUARTER**2, quarter))
         self.last = _zero(nn.Conv2d(quarter, 3 * QUARTER**2, 3, padding=1))
 
     def forward(self, y: Tensor, quality: Tensor) -> Tensor:
@@ -134,12 +148,16 @@ class Synthesis(nn.Module):
         features = self.stages[0](features, quality)
         features = self.stages[1](features, quality, self.eighth(_cells(linear, EIGHTH)))
         features = self.stages[2](features, quality, self.quarter(_cells(linear, QUARTER)))
-        return linear + CORRECTION * F.pixel_shuffle(self.last(features), QUARTER).float()
+        correction = self.last(features).permute(0, 2, 3, 1).float()
+        pixels = linear.unflatten(2, (-1, QUARTER)).unflatten(4, (-1, QUARTER))
+        correction = correction.unflatten(3, (-1, QUARTER, QUARTER)).permute(0, 3, 1, 4, 2, 5)
+        return pixels.add_(correction, alpha=CORRECTION).flatten(4).flatten(2, 3)
 
 
 def _cells(x: Tensor, side: int) -> Tensor:
-    """Pixels (B, C, H, W) as the channels of cells, (B, C * side**2, H / side, W / side)."""
-    return F.pixel_unshuffle(x, side).contiguous(memory_format=torch.channels_last)
+    """Pixels (B, C, H, W) as the channels of cells, (B, C * side**2, H / side, W / side), channels last."""
+    cells = x.unflatten(2, (-1, side)).unflatten(4, (-1, side)).permute(0, 2, 4, 1, 3, 5)
+    return cells.flatten(3).permute(0, 3, 1, 2)
 
 
 class HyperAnalysis(nn.Sequential):
@@ -226,7 +244,7 @@ class Hyperprior(nn.Module):
     def picture(self, y_hat: Tensor, quality: Tensor) -> Tensor:
         """Pixels (B, 3, 16h, 16w) of quantised y (B, M, h, w)."""
         gain = at_quality(self.log_inverse_gain, quality).exp()
-        return self.synthesis(y_hat * gain[:, :, None, None], quality) + 0.5
+        return self.synthesis(y_hat * gain[:, :, None, None], quality).add_(0.5)
 
     def forward(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Reconstruct, and estimate the rate.
