@@ -10,12 +10,15 @@ Quality is continuous: tables of `ANCHORS` rows are interpolated (Cui et al. 202
 Image Compression with Continuous Rate Adaptation", sec. 3).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vgic_lib.environment import has_bfloat16
 from vgic_lib.networks.context import INDEX_UNIT, ContextModel, HyperSynthesis, Pass
 from vgic_lib.networks.lapped import BLOCK, LappedAnalysis, LappedSynthesis, initialise_linear
 from vgic_lib.networks.logistic import residual_bits, scale_index
@@ -109,9 +112,11 @@ class Analysis(nn.Module):
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """Map pixels (B, 3, H, W) in [-0.5, 0.5], H and W multiples of 16, to y (B, M, H/16, W/16)."""
         features = _cells(x, QUARTER)
-        for stage in self.stages:
-            features = stage(features, quality)
-        return self.linear(x) + CORRECTION * self.last(features).float()
+        with _coarse(x):
+            for stage in self.stages:
+                features = stage(features, quality)
+            correction = self.last(features).float()
+        return self.linear(x).add_(correction, alpha=CORRECTION)
 
 
 class Synthesis(nn.Module):
@@ -145,13 +150,27 @@ class Synthesis(nn.Module):
         features = (y[:, : self.seen] * self.norm[:, None, None]).contiguous(
             memory_format=torch.channels_last
         )
-        features = self.stages[0](features, quality)
-        features = self.stages[1](features, quality, self.eighth(_cells(linear, EIGHTH)))
+        with _coarse(y):
+            features = self.stages[0](features, quality)
+            features = self.stages[1](features, quality, self.eighth(_cells(linear, EIGHTH)))
+        if not torch.is_autocast_enabled(y.device.type):
+            features = features.float()
         features = self.stages[2](features, quality, self.quarter(_cells(linear, QUARTER)))
         correction = self.last(features).permute(0, 2, 3, 1).float()
         pixels = linear.unflatten(2, (-1, QUARTER)).unflatten(4, (-1, QUARTER))
         correction = correction.unflatten(3, (-1, QUARTER, QUARTER)).permute(0, 3, 1, 4, 2, 5)
         return pixels.add_(correction, alpha=CORRECTION).flatten(4).flatten(2, 3)
+
+
+@contextmanager
+def _coarse(x: Tensor) -> Iterator[None]:
+    """What is computed here may be off by a little: in bfloat16 where that is faster and nobody learns."""
+    device = x.device
+    if torch.is_grad_enabled() or torch.is_autocast_enabled(device.type):
+        yield
+        return
+    with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
+        yield
 
 
 def _cells(x: Tensor, side: int) -> Tensor:
