@@ -56,14 +56,14 @@ def symbols_digest(data, device="cpu"):
         return digest(read(data, model).latents)
     if model.kind != HyperpriorModel.kind:
         return None
-    receive = receiver(RangeDecoder(sections[0], Tables(mirrored(model.frequencies), LARGEST_RESIDUAL)))
+    receive = receiver(RangeDecoder(sections[0], Tables(mirrored(model.frequencies), LARGEST_RESIDUAL, 1)))
 
     def exchange(index, wanted):
         return receive(index.cpu(), wanted).to(device)
 
     networks = ExactNetworks(model.network).to(device)
     latents = networks.traverse(setting.network_quality, model.latent_shapes(setting, size), exchange)
-    return digest([latent.float() for latent in latents])
+    return digest(latents)
 
 
 def find_model(model_id):

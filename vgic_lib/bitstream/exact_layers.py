@@ -90,7 +90,8 @@ class ExactConv(nn.Module):
         columns = weight.permute(2, 3, 0, 1).flatten(0, 1).contiguous()  # libraries are quicker with these
         self.register_buffer("taps", columns.transpose(1, 2))
         self.register_buffer("bias", bias / GRID + 0.5)
-        side = range(-(layer.size // 2), layer.size // 2 + 1)
+        reach = layer.kernel_size[0] // 2
+        side = range(-reach, reach + 1)
         self.offsets = [(down, right) for down in side for right in side]
         self.other_colour = isinstance(layer, CrossConv)
 

@@ -107,7 +107,8 @@ class ExactNetworks(nn.Module):
         self.hyper = exact(hyper.entry, hyper.up_1, hyper.middle, hyper.up_2, hyper.last)
         self.earlier, self.neighbours = exact(*context.earlier[1:]), exact(*context.neighbours)
         self.hidden, self.out = exact(*context.hidden), exact(*context.out)
-        self.groups, self.reach = context.groups, max(layer.size // 2 for layer in context.earlier[1:])
+        self.groups = context.groups
+        self.reach = max([1, *(layer.padding[0] for layer in context.earlier[1:])])
 
     @torch.no_grad()
     def traverse(
@@ -135,7 +136,7 @@ class ExactNetworks(nn.Module):
         z_index = _index(INDEX_UNIT * z_base).expand(low.height * low.width, -1)
         z = exchange(z_index, None if wanted_z is None else wanted_z.flatten(0, 1).double())
         z = z.unflatten(0, (low.height, low.width))
-        sheet = Sheet(height, width, max(1, self.reach))
+        sheet = Sheet(height, width, self.reach)
         features = self._features(z, sheet, bias)
         if wanted_y is not None:
             wanted_y = sheet.inside(sheet.spread(wanted_y))
@@ -149,7 +150,7 @@ class ExactNetworks(nn.Module):
         x = _everywhere(entry, low, low.spread(z / GRID))
         x = _everywhere(middle, high, _upsampled(up_1, low, x, high))
         x = _upsampled(up_2, high, x, sheet)
-        return _everywhere(last, sheet, x, bias / GRID + 0.5)
+        return _everywhere(last, sheet, x, bias)
 
     def _visit(
         self, sheet: Sheet, features: Tensor, base: Tensor, exchange: Exchange, wanted: Tensor | None
@@ -182,8 +183,10 @@ class ExactNetworks(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Means and scales (N, C) of a group at the places of `part`, which are of one colour."""
         start, end = (2 * sum(self.groups[:k]) for k in (group, group + 1))
-        of_features, of_earlier, of_neighbours = self.hidden[group].taps[0].tensor_split(
-            (features.shape[1], (features.shape[1] + len(self.hidden[group].taps[0])) // 2)
+        of_features, of_earlier, of_neighbours = (
+            self.hidden[group]
+            .taps[0]
+            .tensor_split((features.shape[1], (features.shape[1] + len(self.hidden[group].taps[0])) // 2))
         )
         products = [(features[part], of_features)]
         if group:
@@ -197,11 +200,11 @@ class ExactNetworks(nn.Module):
 
 
 def _everywhere(layer: ExactConv, sheet: Sheet, x: Tensor, bias: Tensor | None = None) -> Tensor:
-    """LeakyReLU of a convolution of x, which has its margin, at all rows; `bias` holds a half for rounding."""
+    """LeakyReLU of a convolution of x, which has its margin, and a second bias, at all rows."""
     parts = []
     for part in sheet.parts():
         total = layer.around(sheet, x, part)
-        parts.append(leaky(total if bias is None else rounded(total.add_(bias))))
+        parts.append(leaky(total if bias is None else rounded(total.add_(bias / GRID + 0.5))))
     return torch.cat(parts)
 
 
