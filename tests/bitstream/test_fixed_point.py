@@ -2,8 +2,8 @@
 """The same file gives the same symbols, whatever the order in which sums are made.
 
 What changes that order, on one machine: threads, rows worked on together, memory format, the kernels that
-a library chooses. New processes that may use older instructions only stand for other machines; other releases of
-PyTorch and accelerators are for tools/check_exactness.py.
+a library chooses. New processes that may use older instructions only stand for other machines; other
+releases of PyTorch and accelerators are for tools/check_exactness.py.
 """
 
 import os
