@@ -10,87 +10,21 @@ Quality is continuous: tables of `ANCHORS` rows are interpolated (Cui et al. 202
 Image Compression with Continuous Rate Adaptation", sec. 3).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vgic_lib.environment import has_bfloat16
 from vgic_lib.networks.context import INDEX_UNIT, ContextModel, HyperSynthesis, Pass
 from vgic_lib.networks.lapped import BLOCK, LappedAnalysis, LappedSynthesis, initialise_linear
 from vgic_lib.networks.logistic import residual_bits, scale_index
 from vgic_lib.networks.quality import ANCHORS, at_quality
+from vgic_lib.networks.stages import Pointwise, Stage, cells, coarse, upsample, zero
 
 QUARTER, EIGHTH = 4, 8  # sides in pixels of the cells that make positions at these scales
 CORRECTION = 0.1  # unit of what the networks add to the linear transforms: keeps early steps small
 Z_STRIDE = 4 * BLOCK  # pixels a side for one hyper-latent element
-
-
-class QualityBias(nn.Module):
-    """A learned value for each channel that depends on quality."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.table = nn.Parameter(torch.zeros(ANCHORS, channels))
-
-    def forward(self, quality: Tensor) -> Tensor:
-        """Map quality (B,) to (B, C, 1, 1)."""
-        return at_quality(self.table, quality)[:, :, None, None]
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions, LeakyReLU between them, and a skip connection; starts as the identity."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv_1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv_2 = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.conv_2.weight)
-        nn.init.zeros_(self.conv_2.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to (B, C, H, W)."""
-        return self.conv_2(F.leaky_relu_(self.conv_1(x), 0.1)).add_(x)
-
-
-class Stage(nn.Module):
-    """A convolution that changes resolution or width, a quality bias and residual blocks."""
-
-    def __init__(self, entry: nn.Module, channels: int, blocks: int) -> None:
-        super().__init__()
-        self.entry, self.bias = entry, QualityBias(channels)
-        self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
-
-    def forward(self, x: Tensor, quality: Tensor, more: Tensor | None = None) -> Tensor:
-        """Map (B, C, H, W) to (B, C', H', W'); `more` (B, C', H', W') is added after the entry."""
-        entered = self.entry(x)
-        entered = entered.add_(self.bias(quality).to(entered.dtype))
-        entered = entered if more is None else entered.add_(more)
-        return self.blocks(F.leaky_relu_(entered, 0.1))
-
-
-class Pointwise(nn.Conv2d):
-    """A 1x1 convolution, as one product of matrices."""
-
-    def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__(channels_in, channels_out, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to (B, C', H, W), channels last in memory."""
-        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
-
-
-def _upsample(channels_in: int, channels_out: int) -> nn.Module:
-    return nn.Sequential(Pointwise(channels_in, 4 * channels_out), nn.PixelShuffle(2))
-
-
-def _zero(layer: nn.Conv2d) -> nn.Conv2d:
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
 
 
 class Analysis(nn.Module):
@@ -107,76 +41,72 @@ class Analysis(nn.Module):
                 Stage(nn.Conv2d(eighth, sixteenth, 3, 2, padding=1), sixteenth, blocks[2]),
             ]
         )
-        self.last = _zero(nn.Conv2d(sixteenth, latent, 3, padding=1))
+        self.last = zero(nn.Conv2d(sixteenth, latent, 3, padding=1))
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """Map pixels (B, 3, H, W) in [-0.5, 0.5], H and W multiples of 16, to y (B, M, H/16, W/16)."""
-        features = _cells(x, QUARTER)
-        with _coarse(x):
+        features = cells(x, QUARTER)
+        with coarse(x):
             for stage in self.stages:
                 features = stage(features, quality)
             correction = self.last(features).float()
         return self.linear(x).add_(correction, alpha=CORRECTION)
 
 
-class Synthesis(nn.Module):
-    """Latent y to picture; the networks also see what the linear transform made of it.
+class Correction(nn.Module):
+    """What networks add to a picture that is nearly right, from the latent and that picture.
 
-    Of y itself they see the first `seen` channels only: the others matter at high rates, and are many.
+    Of y they see the first `seen` channels only: the others matter at high rates, and are many. Starts at
+    zero.
     """
+
+    def __init__(self, seen: int, widths: tuple[int, int, int], blocks: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.seen = seen
+        quarter, eighth, sixteenth = widths
+        self.register_buffer("norm", torch.ones(seen))  # evens out the channels' magnitudes
+        self.stages = nn.ModuleList(
+            [
+                Stage(nn.Conv2d(seen, sixteenth, 3, padding=1), sixteenth, blocks[2]),
+                Stage(upsample(sixteenth, eighth), eighth, blocks[1]),
+                Stage(upsample(eighth, quarter), quarter, blocks[0]),
+            ]
+        )
+        self.eighth = zero(Pointwise(3 * EIGHTH**2, eighth))  # what the picture shows
+        self.quarter = zero(Pointwise(3 * QUARTER**2, quarter))
+        self.last = zero(nn.Conv2d(quarter, 3 * QUARTER**2, 3, padding=1))
+
+    def normalised(self, y: Tensor) -> Tensor:
+        """The channels of y (B, M, h, w) that the networks see, all about as large."""
+        return (y[:, : self.seen] * self.norm[:, None, None]).contiguous(memory_format=torch.channels_last)
+
+    def correction(self, y: Tensor, quality: Tensor, picture: Tensor, more: Tensor | float = 0.0) -> Tensor:
+        """Map y (B, M, h, w) and a picture (B, 3, 16h, 16w) to what to add to it.
+
+        `more` (B, widths[0], 4h, 4w) is added to the features at 1/4 of the size.
+        """
+        with coarse(y):
+            features = self.stages[0](self.normalised(y), quality)
+            features = self.stages[1](features, quality, self.eighth(cells(picture, EIGHTH)))
+        if not torch.is_autocast_enabled(y.device.type):
+            features = features.float()
+        features = self.stages[2](features, quality, self.quarter(cells(picture, QUARTER)).add_(more))
+        return CORRECTION * F.pixel_shuffle(self.last(features), QUARTER).float()
+
+
+class Synthesis(Correction):
+    """Latent y to picture: a linear transform, and a correction of what it made."""
 
     def __init__(
         self, latent: int, seen: int, widths: tuple[int, int, int], blocks: tuple[int, int, int]
     ) -> None:
-        super().__init__()
-        self.seen = min(seen, latent)
-        quarter, eighth, sixteenth = widths
+        super().__init__(min(seen, latent), widths, blocks)
         self.linear = LappedSynthesis(latent)
-        self.register_buffer("norm", torch.ones(self.seen))  # evens out the channels' magnitudes
-        self.stages = nn.ModuleList(
-            [
-                Stage(nn.Conv2d(self.seen, sixteenth, 3, padding=1), sixteenth, blocks[2]),
-                Stage(_upsample(sixteenth, eighth), eighth, blocks[1]),
-                Stage(_upsample(eighth, quarter), quarter, blocks[0]),
-            ]
-        )
-        self.eighth = _zero(Pointwise(3 * EIGHTH**2, eighth))  # what the linear transform shows
-        self.quarter = _zero(Pointwise(3 * QUARTER**2, quarter))
-        self.last = _zero(nn.Conv2d(quarter, 3 * QUARTER**2, 3, padding=1))
 
     def forward(self, y: Tensor, quality: Tensor) -> Tensor:
         """Map y (B, M, h, w) to pixels (B, 3, 16h, 16w), about [-0.5, 0.5]."""
         linear = self.linear(y)
-        features = (y[:, : self.seen] * self.norm[:, None, None]).contiguous(
-            memory_format=torch.channels_last
-        )
-        with _coarse(y):
-            features = self.stages[0](features, quality)
-            features = self.stages[1](features, quality, self.eighth(_cells(linear, EIGHTH)))
-        if not torch.is_autocast_enabled(y.device.type):
-            features = features.float()
-        features = self.stages[2](features, quality, self.quarter(_cells(linear, QUARTER)))
-        correction = self.last(features).permute(0, 2, 3, 1).float()
-        pixels = linear.unflatten(2, (-1, QUARTER)).unflatten(4, (-1, QUARTER))
-        correction = correction.unflatten(3, (-1, QUARTER, QUARTER)).permute(0, 3, 1, 4, 2, 5)
-        return pixels.add_(correction, alpha=CORRECTION).flatten(4).flatten(2, 3)
-
-
-@contextmanager
-def _coarse(x: Tensor) -> Iterator[None]:
-    """What is computed here may be off by a little: in bfloat16 where that is faster and nobody learns."""
-    device = x.device
-    if torch.is_grad_enabled() or torch.is_autocast_enabled(device.type):
-        yield
-        return
-    with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
-        yield
-
-
-def _cells(x: Tensor, side: int) -> Tensor:
-    """Pixels (B, C, H, W) as the channels of cells, (B, C * side**2, H / side, W / side), channels last."""
-    cells = x.unflatten(2, (-1, side)).unflatten(4, (-1, side)).permute(0, 2, 4, 1, 3, 5)
-    return cells.flatten(3).permute(0, 3, 1, 2)
+        return linear.add_(self.correction(y, quality, linear))
 
 
 class HyperAnalysis(nn.Sequential):
@@ -262,8 +192,11 @@ class Hyperprior(nn.Module):
 
     def picture(self, y_hat: Tensor, quality: Tensor) -> Tensor:
         """Pixels (B, 3, 16h, 16w) of quantised y (B, M, h, w)."""
-        gain = at_quality(self.log_inverse_gain, quality).exp()
-        return self.synthesis(y_hat * gain[:, :, None, None], quality).add_(0.5)
+        return self.synthesis(self.dequantised(y_hat, quality), quality).add_(0.5)
+
+    def dequantised(self, y_hat: Tensor, quality: Tensor) -> Tensor:
+        """What the synthesis takes of quantised y (B, M, h, w)."""
+        return y_hat * at_quality(self.log_inverse_gain, quality).exp()[:, :, None, None]
 
     def forward(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Reconstruct, and estimate the rate.
@@ -274,6 +207,11 @@ class Hyperprior(nn.Module):
         Returns:
             pixels (B, 3, H, W), bits of y (B,), bits of z (B,).
         """
+        y_hat, bits_y, bits_z = self.coded(x, quality)
+        return self.picture(y_hat, quality), bits_y, bits_z
+
+    def coded(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `forward`, with quantised y (B, M, H/16, W/16) instead of the pixels that it makes."""
         y = self.latent(x, quality)
         z = self.hyper_latent(y, quality)
         z_index = INDEX_UNIT * at_quality(self.z_base, quality)[:, :, None, None]
@@ -287,8 +225,7 @@ class Hyperprior(nn.Module):
             bits.append(residual_bits(self._quantised(residual), at.index).sum((1, 2)))
             return _straight_through(residual) + at.mean
 
-        y_hat = self.context.traverse(features, quality, code)
-        return self.picture(y_hat, quality), sum(bits), z_bits
+        return self.context.traverse(features, quality, code), sum(bits), z_bits
 
     def _quantised(self, x: Tensor) -> Tensor:
         return x + torch.empty_like(x).uniform_(-0.5, 0.5) if self.training else x.round()
