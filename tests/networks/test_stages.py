@@ -44,7 +44,7 @@ def test_coarse_arithmetic_is_for_those_who_do_not_learn(monkeypatch):
 @pytest.mark.parametrize("quality", [1, 50, 100])
 def test_pixels_of_coarse_arithmetic_stay_within_half_a_level(monkeypatch, quality):
     """So two machines, of which one computes so, differ by one level at most."""
-    model = store.load_model(store.DEFAULT_MODEL)
+    model = store.load_model("hyperprior")
     setting, size = model.setting(quality), (64, 96)
     random = torch.Generator().manual_seed(0)
     x = (smooth_crops(1, *size) + 1) / 2 + 0.1 * torch.randn(1, 3, *size, generator=random)
