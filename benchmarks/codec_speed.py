@@ -16,6 +16,7 @@ minute a picture: a call of more than 10 seconds is made once.
 import argparse
 import importlib.util
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -30,11 +31,14 @@ SLOW_S = 10.0  # a call that takes longer is neither warmed up nor repeated
 PEERS = ("mbt2018_mean", "cheng2020_anchor")
 PEER_QUALITY = 4  # 1 to 8
 TARGETS = (  # peer, what is done, how many times as fast VGIC has to be
-    ("mbt2018_mean", "decompress", 4),
+    ("mbt2018_mean", "decompress", 5),
     ("cheng2020_anchor", "decompress", 30),
-    ("mbt2018_mean", "compress", 2),
+    ("mbt2018_mean", "compress", 4),
 )
 SEARCH_STEPS, SEARCH_TARGET_S = 100, 60
+PHOTOGRAPH = 12.0  # megapixels, of VGIC alone
+PHOTOGRAPH_TARGETS = {"compress": 4.0, "decompress": 3.0}  # seconds
+PHOTOGRAPH_GIB = 2.0  # peak of a process
 
 
 def vgic_calls(pixels, model):
@@ -97,7 +101,8 @@ class Worker:
             stderr=subprocess.DEVNULL,
             encoding="utf-8",
         )
-        self.name, self.note, self.seconds = name, self.answer(), {}
+        self.name, self.seconds = name, {}
+        self.note = self.answer()
 
     def answer(self):
         line = self.process.stdout.readline()
@@ -135,9 +140,11 @@ def compare(threads, options, picture):
         for worker in workers:
             worker.process.kill()
     print(f"\n{threads} thread{'s' * (threads > 1)}        compress  decompress")
+    calls = "compress", "decompress"
     for worker in workers:
-        seconds = [f"{worker.median(call):8.3f} s" for call in ("compress", "decompress")]
-        print(f"{worker.name:<16} {' '.join(seconds)}   {worker.note}")
+        seconds = [f"{worker.median(call):8.3f} s" for call in calls]
+        ratios = [f"{worker.median(call) / workers[0].median(call):5.1f}" for call in calls]
+        print(f"{worker.name:<16} {' '.join(seconds)}  times VGIC: {' '.join(ratios)}   {worker.note}")
     report_targets({worker.name: worker for worker in workers})
 
 
@@ -156,6 +163,21 @@ def report_targets(workers):
         )
 
 
+def photograph_row(threads, options):
+    """Print seconds and peak memory of one photograph of PHOTOGRAPH megapixels, in fresh processes."""
+    import memory
+
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    options = argparse.Namespace(model=options.model, search_steps=0, tune="psnr")
+    print(f"\n{threads} thread{'s' * (threads > 1)}, {PHOTOGRAPH:g} megapixels, first call, without imports")
+    data = None
+    for call, work in (("compress", memory.vgic_compress), ("decompress", memory.vgic_decompress)):
+        seconds, gib, data = memory.run(f"vgic {call}", work, PHOTOGRAPH, options, data)
+        reached = seconds <= PHOTOGRAPH_TARGETS[call] and gib < PHOTOGRAPH_GIB
+        verdict = "reached" if reached else "missed"
+        print(f"target {PHOTOGRAPH_TARGETS[call]:g} s, {PHOTOGRAPH_GIB:g} GiB: {verdict}", flush=True)
+
+
 def parse():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -165,7 +187,8 @@ def parse():
     parser.add_argument("--threads", type=int, nargs="+", default=[2, 1])
     parser.add_argument("--rounds", type=int, default=5, help="after one that warms up")
     parser.add_argument("--no-search", dest="search", action="store_false")
-    parser.add_argument("--model", default="", help="of VGIC (default: the codec's)")
+    parser.add_argument("--no-photograph", dest="photograph", action="store_false")
+    parser.add_argument("--model", help="of VGIC (default: the codec's)")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     parser.add_argument("--picture", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -187,6 +210,8 @@ def main():
         print(f"{SIZE[0]}x{SIZE[1]}, median of {options.rounds}")
         for threads in options.threads:
             compare(threads, options, picture)
+            if options.photograph:
+                photograph_row(threads, options)
 
 
 if __name__ == "__main__":

@@ -56,14 +56,15 @@ def symbols_digest(data, device="cpu"):
         return digest(read(parts, model).latents)
     if model.kind != HyperpriorModel.kind:
         return None
-    receive = receiver(RangeDecoder(parts.latents[0], Tables(mirrored(model.frequencies), LARGEST_RESIDUAL)))
+    tables = Tables(mirrored(model.frequencies), LARGEST_RESIDUAL, certain=1)
+    receive = receiver(RangeDecoder(parts.latents[0], tables))
 
     def exchange(index, wanted):
         return receive(index.cpu(), wanted).to(device)
 
     networks = ExactNetworks(model.network).to(device)
     latents = networks.traverse(setting.network_quality, model.latent_shapes(setting, size), exchange)
-    return digest([latent.float() for latent in latents])
+    return digest(latents)
 
 
 def find_model(model_id):

@@ -3,34 +3,30 @@
 
 Sums of floating-point numbers depend on their order, and that on machine, library and thread count. Here all
 weights are multiples of WEIGHT_GRID and all activations multiples of GRID, held in float64: as long as no sum
-leaves the 53 bits of its mantissa, each sum is exact, whatever its order. Scales are looked up in stored
-integer tables. So the same file gives the same symbols everywhere.
+leaves the 53 bits of its mantissa, each sum is exact, whatever its order (`exact_layers`). Scales are looked
+up in stored integer tables. So the same file gives the same symbols everywhere.
 """
 
 from collections.abc import Callable
-from copy import deepcopy
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vgic_lib.bitstream.exact_layers import GRID, LIMIT, ExactConv, Sheet, leaky, on_grid, rounded
 from vgic_lib.bitstream.range_coding import RangeDecoder, RangeEncoder
 from vgic_lib.errors import ModelError
-from vgic_lib.networks.context import INDEX_UNIT, SLOPE, Conv, Pass
+from vgic_lib.networks.context import INDEX_UNIT, Conv
 from vgic_lib.networks.hyperprior import Hyperprior
 from vgic_lib.networks.logistic import LARGEST_SCALE, LOGISTIC, SCALES, SMALLEST_SCALE
 from vgic_lib.networks.quality import at_quality
 
-WEIGHT_GRID = 2.0**-16  # weights, biases and tables are multiples of it
-GRID = 2.0**-12  # activations are multiples of it, before LeakyReLU
-LIMIT = 2.0**9  # largest magnitude of activations
 LARGEST_RESIDUAL = 1023  # quantiser steps
 LARGEST_TABLE = 2.0**8  # magnitude of entries of tables over quality
-LARGEST_SUM = 2.0**52  # grid units: one bit of a mantissa is left for rounding
 FREQUENCY_TOTAL = 2**24  # sum of a frequency table, nearly
 
 Exchange = Callable[[Tensor, Tensor | None], Tensor]
-"""Takes scale indices (B, N, C), whole float64, and (when encoding) wanted residuals; returns residuals."""
+"""Takes scale indices (N, C), uint8, and (when encoding) wanted residuals; returns residuals, float64."""
 
 
 def scale_frequencies() -> Tensor:
@@ -61,9 +57,8 @@ def sender(encoder: RangeEncoder) -> Exchange:
     """Exchange of an encoder: rounds residuals and writes them. Scale index 0 means 0, and takes no bits."""
 
     def exchange(index: Tensor, wanted: Tensor | None) -> Tensor:
-        coded = index.numpy() > 0
         residual = wanted.round().clamp_(-LARGEST_RESIDUAL, LARGEST_RESIDUAL).mul_(index > 0)
-        encoder.put(residual.numpy()[coded].astype(np.int32), index.numpy()[coded].astype(np.uint8))
+        encoder.put(residual.int().numpy(), index.numpy())
         return residual
 
     return exchange
@@ -73,17 +68,17 @@ def receiver(decoder: RangeDecoder) -> Exchange:
     """Exchange of a decoder: reads what `sender` wrote."""
 
     def exchange(index: Tensor, wanted: Tensor | None) -> Tensor:
-        index = index.numpy()
-        coded = index > 0
-        residual = np.zeros_like(index)
-        residual[coded] = decoder.get(index[coded].astype(np.uint8))
-        return torch.from_numpy(residual)
+        return torch.from_numpy(decoder.get(index.numpy())).double()
 
     return exchange
 
 
-class ExactNetworks:
-    """The hyper synthesis, context model and tables of a Hyperprior, exact."""
+class ExactNetworks(nn.Module):
+    """The hyper synthesis, context model and tables of a Hyperprior, exact, for one picture at a time.
+
+    They compute what `HyperSynthesis` and `ContextModel.traverse` say, on rows instead of planes, each colour
+    of the checkerboard alone; what is known to be zero is left out of the sums.
+    """
 
     @torch.no_grad()
     def __init__(self, network: Hyperprior) -> None:
@@ -92,33 +87,34 @@ class ExactNetworks:
         Raises:
             ModelError: weights so large, or normalisations so odd, that exactness is not certain.
         """
-        self._hyper_synthesis = _on_grid(network.hyper_synthesis)
-        self._context = _on_grid(network.context)
-        self._z_base = _rounded(network.z_base.detach())
-        norm = self._context.norm
-        tables = (self._z_base, self._context.base, self._hyper_synthesis.bias)
-        if not all(table.abs().max() <= LARGEST_TABLE for table in tables):
-            raise ModelError("the weights' tables are too large for exact decoding; train with smaller ones")
+        super().__init__()
+        hyper, context = network.hyper_synthesis, network.context
+        for name, table in (("z_base", network.z_base), ("base", context.base), ("bias", hyper.bias)):
+            self.register_buffer(name, on_grid(table))
+            if not self.get_buffer(name).abs().max() <= LARGEST_TABLE:
+                raise ModelError(
+                    "the weights' tables are too large for exact decoding; train with smaller ones"
+                )
+        norm = on_grid(context.norm)
         if not (torch.frexp(norm).mantissa == 0.5).all() or norm.min() < GRID:
             raise ModelError("the weights' normalisation is no power of two; get a fresh copy of them")
+        self.register_buffer("unit", norm / GRID)  # what networks see of a residual of 1
         largest_input = LIMIT + LARGEST_RESIDUAL * max(1.0, norm.max().item())
-        for part in (self._hyper_synthesis, self._context):
-            for layer in part.modules():
-                if isinstance(layer, Conv):
-                    _make_exact(layer, largest_input)
 
-    def to(self, device: str | torch.device) -> "ExactNetworks":
-        """Compute on another device, with the same results; what is exchanged lies there, too."""
-        self._hyper_synthesis.to(device)
-        self._context.to(device)
-        self._z_base = self._z_base.to(device)
-        return self
+        def exact(*layers: Conv) -> nn.ModuleList:
+            return nn.ModuleList(ExactConv(layer, largest_input) for layer in layers)
+
+        self.hyper = exact(hyper.entry, hyper.up_1, hyper.middle, hyper.up_2, hyper.last)
+        self.earlier, self.neighbours = exact(*context.earlier[1:]), exact(*context.neighbours)
+        self.hidden, self.out = exact(*context.hidden), exact(*context.out)
+        self.groups = context.groups
+        self.reach = max([1, *(layer.padding[0] for layer in context.earlier[1:])])
 
     @torch.no_grad()
     def traverse(
         self,
         quality: float,
-        shapes: tuple[tuple[int, ...], tuple[int, ...]],
+        shapes: tuple[torch.Size, torch.Size],
         exchange: Exchange,
         latents: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
@@ -126,54 +122,103 @@ class ExactNetworks:
 
         Args:
             quality: of the networks, a multiple of 2**-7.
-            shapes: of y and z, (B, C, h, w).
+            shapes: of y and z, (1, C, h, w).
             exchange: writes or reads the residuals.
             latents: continuous y and z of the encoder.
 
         Returns:
-            quantised y and z, float64.
+            quantised y and z, float32, the channels of a place next to each other in memory.
         """
-        quality = torch.full((shapes[0][0],), quality, dtype=torch.float64, device=self._z_base.device)
-        y_rows, z_rows = map(_rows, latents) if latents else (None, None)
-        z_index = _index(INDEX_UNIT * at_quality(self._z_base, quality))[:, None]
-        height, width = shapes[1][2:]
-        z_hat = exchange(z_index.expand(-1, height * width, -1).contiguous(), z_rows)
-        z_hat = z_hat.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+        at = torch.tensor([quality], dtype=torch.float64, device=self.unit.device)
+        z_base, base, bias = (at_quality(table, at)[0] for table in (self.z_base, self.base, self.bias))
+        (height, width), low = shapes[0][2:], Sheet(*shapes[1][2:], reach=0)
+        wanted_y, wanted_z = (latent[0].permute(1, 2, 0) for latent in latents) if latents else (None, None)
+        z_index = _index(INDEX_UNIT * z_base).expand(low.height * low.width, -1)
+        z = exchange(z_index, None if wanted_z is None else wanted_z.flatten(0, 1).double())
+        z = z.unflatten(0, (low.height, low.width))
+        sheet = Sheet(height, width, self.reach)
+        features = self._features(z, sheet, bias)
+        if wanted_y is not None:
+            wanted_y = sheet.inside(sheet.spread(wanted_y))
+        y = self._visit(sheet, features, base, exchange, wanted_y)
+        return y.permute(2, 0, 1)[None], z.float().permute(2, 0, 1)[None]
 
-        def code(at: Pass) -> Tensor:
-            mean, index = at.mean.transpose(1, 2), _index(at.index.transpose(1, 2))
-            wanted = None if y_rows is None else y_rows[..., at.channels][:, at.places] - mean
-            return (exchange(index, wanted) + mean).transpose(1, 2)
+    def _features(self, z: Tensor, sheet: Sheet, bias: Tensor) -> Tensor:
+        """Features (N, C) of z (h, w, Z), at the rows of `sheet` but for its margin."""
+        entry, up_1, middle, up_2, last = self.hyper
+        low, high = Sheet(*z.shape[:2]), Sheet(2 * z.shape[0], 2 * z.shape[1])
+        x = _everywhere(entry, low, low.spread(z / GRID))
+        x = _everywhere(middle, high, _upsampled(up_1, low, x, high))
+        x = _upsampled(up_2, high, x, sheet)
+        return _everywhere(last, sheet, x, bias)
 
-        features = self._hyper_synthesis(z_hat, quality, shapes[0][2:])
-        return self._context.traverse(features, quality, code), z_hat
+    def _visit(
+        self, sheet: Sheet, features: Tensor, base: Tensor, exchange: Exchange, wanted: Tensor | None
+    ) -> Tensor:
+        """Quantised y (h, w, M), of which `wanted` are the rows that an encoder has."""
+        seen = sheet.zeros(2 * len(self.unit), features)  # of each group, values and their magnitudes
+        y = torch.empty(sheet.height, sheet.width, len(self.unit), device=seen.device)
+        start = 0
+        for group, count in enumerate(self.groups):
+            channels = slice(start, start + count)
+            unit, start = self.unit[channels], start + count
+            values, magnitudes = sheet.inside(seen)[:, 2 * channels.start : 2 * start].chunk(2, 1)
+            index = torch.zeros(values.shape, dtype=torch.uint8, device=seen.device)
+            for colour in (0, 1):
+                for part in sheet.parts(colour):
+                    values[part], scale = self._distributions(group, sheet, part, features, seen)
+                    scale = torch.add(INDEX_UNIT * base[channels], scale, alpha=INDEX_UNIT * GRID)
+                    index[part] = _index(scale)
+                mine = slice(colour, None, 2)
+                sheet.clear(values), sheet.clear(index)
+                want = None if wanted is None else wanted[mine, channels] - values[mine] / unit
+                residual = exchange(index[mine], want)
+                values[mine].addcmul_(residual, unit)
+                torch.abs(values[mine], out=magnitudes[mine])
+            torch.div(sheet.grid(values), unit, out=y[..., channels])
+        return y
+
+    def _distributions(
+        self, group: int, sheet: Sheet, part: slice, features: Tensor, seen: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Means and scales (N, C) of a group at the places of `part`, which are of one colour."""
+        start, end = (2 * sum(self.groups[:k]) for k in (group, group + 1))
+        of_features, of_earlier, of_neighbours = (
+            self.hidden[group]
+            .taps[0]
+            .tensor_split((features.shape[1], (features.shape[1] + len(self.hidden[group].taps[0])) // 2))
+        )
+        products = [(features[part], of_features)]
+        if group:
+            before = self.earlier[group - 1].around(sheet, seen[:, :start], part)
+            products.append((leaky(before), of_earlier))
+        if part.start % 2:
+            around = self.neighbours[group].around(sheet, seen[:, start:end], part)
+            products.append((leaky(around), of_neighbours))
+        hidden = leaky(self.hidden[group](*products))
+        return self.out[group]((hidden, self.out[group].taps[0])).chunk(2, 1)
+
+
+def _everywhere(layer: ExactConv, sheet: Sheet, x: Tensor, bias: Tensor | None = None) -> Tensor:
+    """LeakyReLU of a convolution of x, which has its margin, and a second bias, at all rows."""
+    parts = []
+    for part in sheet.parts():
+        total = layer.around(sheet, x, part)
+        parts.append(leaky(total if bias is None else rounded(total.add_(bias / GRID + 0.5))))
+    return torch.cat(parts)
+
+
+def _upsampled(layer: ExactConv, low: Sheet, x: Tensor, high: Sheet) -> Tensor:
+    """LeakyReLU of a 1x1 convolution of x, rows of `low`, shuffled to twice the size, with margin."""
+    planes = low.grid(leaky(layer((x, layer.taps[0])))).unflatten(2, (-1, 4))
+    out = high.zeros(planes.shape[2], x)
+    grid = high.grid(high.inside(out))
+    for place in range(4):  # the order of PixelShuffle; the last line or column may be left out
+        target = grid[place // 2 :: 2, place % 2 :: 2]
+        target.copy_(planes[: target.shape[0], : target.shape[1], :, place])
+    return out
 
 
 def _index(x: Tensor) -> Tensor:
-    return x.round().clamp_(0, SCALES - 1)
-
-
-def _rows(x: Tensor) -> Tensor:
-    """Positions one after the other, channels side by side: (B, C, H, W) to (B, H * W, C)."""
-    return x.detach().cpu().double().permute(0, 2, 3, 1).flatten(1, 2)
-
-
-def _rounded(x: Tensor) -> Tensor:
-    return torch.round(x.cpu().double() / WEIGHT_GRID) * WEIGHT_GRID
-
-
-def _on_grid(part: nn.Module) -> nn.Module:
-    part = deepcopy(part).cpu().double().requires_grad_(False)
-    for parameter in part.parameters():
-        parameter.copy_(_rounded(parameter))
-    return part
-
-
-def _make_exact(layer: Conv, largest_input: float) -> None:
-    """Let a layer round, after checking that its largest possible sum is exact."""
-    largest_sum = layer.weight.abs().sum((1, 2, 3)) * largest_input + layer.bias.abs()
-    if not largest_sum.max() < LARGEST_SUM * WEIGHT_GRID * GRID * SLOPE:
-        raise ModelError("the weights are too large for exact decoding; train with smaller ones")
-    layer.grid, layer.limit = GRID, LIMIT
-    by_tap = layer.weight.permute(2, 3, 1, 0).contiguous()  # each tap a matrix without gaps
-    layer.weight = nn.Parameter(by_tap.permute(3, 2, 0, 1), requires_grad=False)
+    """Places in the table of scales, uint8; `x` is overwritten."""
+    return x.round_().clamp_(0, SCALES - 1).to(torch.uint8)

@@ -24,14 +24,14 @@ class Tables:
     """Frequency tables: row t holds how often each symbol is expected where table t applies.
 
     Frequencies need no common sum. A frequency of zero still gets the smallest probability, 2**-24, so every
-    symbol in range can be coded.
+    symbol in range can be coded. What the first `certain` tables apply to is 0 and takes no bits.
 
     Attributes:
         frequencies: (T, S) int64.
         offset: column c of a table stands for the symbol c - offset.
     """
 
-    def __init__(self, frequencies: np.ndarray, offset: int = 0) -> None:
+    def __init__(self, frequencies: np.ndarray, offset: int = 0, certain: int = 0) -> None:
         """Take (T, S) integer `frequencies` with T >= 1, S >= 2.
 
         Raises:
@@ -47,9 +47,10 @@ class Tables:
         if sums.min() < 1 or sums.max() >= _LARGEST_SUM:
             raise ValueError("each table must have a sum from 1 to 2**53")
         self.frequencies = frequencies.astype(np.int64)
-        self.offset = int(offset)
+        self.offset, self.certain = int(offset), int(certain)
         likeliest = self.frequencies.max(axis=1) / sums + 2 * _SMALLEST_PROBABILITY
         self._least_bits = -np.log2(np.minimum(likeliest, 1.0))
+        self._least_bits[:certain] = 0
         self._models = [
             constriction.stream.model.Categorical(row.astype(np.float64), perfect=False)
             for row in self.frequencies
@@ -67,7 +68,8 @@ class Tables:
         """How many symbols use each table (T,). Raises ValueError if a table does not exist."""
         if table_index.size and not 0 <= table_index.min() <= table_index.max() < len(self):
             raise ValueError(f"table index beyond 0..{len(self) - 1}")
-        parts = (table_index.flat[start : start + _CHUNK] for start in range(0, table_index.size, _CHUNK))
+        flat = table_index.ravel()
+        parts = (flat[start : start + _CHUNK] for start in range(0, flat.size, _CHUNK))
         return sum((np.bincount(part, minlength=len(self)) for part in parts), np.zeros(len(self), np.int64))
 
     def least_bits(self, counts: np.ndarray) -> float:
@@ -94,11 +96,13 @@ class RangeEncoder:
             raise ValueError(f"{symbols.shape} symbols for {np.shape(table_index)} table indices")
         table_index = np.asarray(table_index)
         counts = self._tables.counts(table_index)
-        columns = symbols.ravel().astype(np.int64) + self._tables.offset
-        if columns.size and not 0 <= columns.min() <= columns.max() < self._tables.frequencies.shape[1]:
+        low, high = -self._tables.offset, self._tables.frequencies.shape[1] - self._tables.offset
+        if symbols.size and not low <= symbols.min() <= symbols.max() < high:
             raise ValueError("a symbol lies outside its table")
-        for table, places in _by_table(table_index, counts):
-            self._coder.encode(columns[places].astype(np.int32), self._tables.model(table))
+        order, slices = _by_table(table_index, counts, self._tables.certain)
+        columns = (symbols.ravel()[order] - low).astype(np.int32)
+        for table, places in slices:
+            self._coder.encode(columns[places], self._tables.model(table))
 
     def finish(self) -> bytes:
         """The stream so far: the shortest byte string inside the coder's final interval."""
@@ -142,20 +146,27 @@ class RangeDecoder:
         self._bits_left -= self._tables.least_bits(counts)
         if self._bits_left < 0:
             raise BitstreamError("the file is damaged: it is too short for its picture; get a fresh copy")
-        symbols = np.empty(table_index.size, dtype=np.int32)
-        for table, places in _by_table(table_index, counts):
+        order, slices = _by_table(table_index, counts, self._tables.certain)
+        columns = np.empty(len(order), dtype=np.int32)
+        for table, places in slices:
             try:
-                symbols[places] = self._coder.decode(self._tables.model(table), len(places))
+                columns[places] = self._coder.decode(self._tables.model(table), counts[table])
             except AssertionError as error:  # how the library reports impossible data
                 raise BitstreamError(
                     "the file is damaged: its compressed data make no sense; get a fresh copy"
                 ) from error
-        return (symbols - self._tables.offset).reshape(table_index.shape)
+        symbols = np.zeros(table_index.size, dtype=np.int32)
+        symbols[order] = columns - self._tables.offset
+        return symbols.reshape(table_index.shape)
 
 
-def _by_table(table_index: np.ndarray, counts: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Each table in use, ascending, with the places in the flat `table_index` where it applies, in order."""
-    order = np.argsort(table_index.astype(np.uint16).ravel(), kind="stable")  # 16 bits: sorted in linear time
-    ends = np.cumsum(counts)
-    for table in np.flatnonzero(counts):
-        yield table, order[ends[table] - counts[table] : ends[table]]
+def _by_table(
+    table_index: np.ndarray, counts: np.ndarray, certain: int
+) -> tuple[np.ndarray, Iterator[tuple[int, slice]]]:
+    """Places in the flat `table_index`, sorted by table, and where among them each table in use applies."""
+    small = np.uint8 if len(counts) <= 2**8 else np.uint16  # sorted in linear time
+    order = np.argsort(table_index.astype(small, copy=False).ravel(), kind="stable")
+    order = order[counts[:certain].sum() :]
+    ends = np.cumsum(counts[certain:])
+    used = np.flatnonzero(counts[certain:])
+    return order, ((int(t) + certain, slice(ends[t] - counts[t + certain], ends[t])) for t in used)

@@ -179,7 +179,8 @@ class HyperpriorModel(LatentModel):
         """Round and entropy-code latents (of one picture), continuous or quantised, into one section."""
         networks, tables = self._coder()
         encoder = RangeEncoder(tables)
-        shapes = tuple(tuple(latent.shape) for latent in latents)
+        latents = tuple(latent.detach().cpu() for latent in latents)
+        shapes = tuple(latent.shape for latent in latents)
         networks.traverse(setting.network_quality, shapes, sender(encoder), latents)
         return [encoder.finish()]
 
@@ -190,7 +191,7 @@ class HyperpriorModel(LatentModel):
         networks, tables = self._coder()
         exchange = receiver(RangeDecoder(sections[0], tables))
         latents = networks.traverse(setting.network_quality, self.latent_shapes(setting, size), exchange)
-        return tuple(latent.float().to(self.frequencies.device) for latent in latents)
+        return tuple(latent.to(self.frequencies.device) for latent in latents)
 
     def construction(self) -> dict[str, str]:
         """Sizes of the network, and what its qualities stand for."""
@@ -241,7 +242,7 @@ class HyperpriorModel(LatentModel):
     def _coder(self) -> tuple[ExactNetworks, Tables]:
         """Exact networks and coder tables, made at first use; weights must not change afterwards."""
         if self._exact is None:
-            tables = Tables(mirrored(self.frequencies), LARGEST_RESIDUAL)
+            tables = Tables(mirrored(self.frequencies), LARGEST_RESIDUAL, certain=1)
             self._exact = ExactNetworks(self.network), tables
         return self._exact
 

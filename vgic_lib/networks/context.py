@@ -29,45 +29,11 @@ class Pass(NamedTuple):
     index: Tensor  # (B, C, N) place in the scale table, before rounding
 
 
-class Conv(nn.Module):
-    """Convolution of odd size that keeps height and width; `fixed_point` can make it exact."""
+class Conv(nn.Conv2d):
+    """Convolution of odd size that keeps height and width."""
 
     def __init__(self, channels_in: int, channels_out: int, size: int = 3) -> None:
-        super().__init__()
-        self.size = size
-        self.grid = 0.0  # distance of the values that outputs are rounded to; 0: not rounded
-        self.limit = 0.0  # largest magnitude of rounded outputs
-        convolution = nn.Conv2d(channels_in, channels_out, size)
-        self.weight, self.bias = convolution.weight, convolution.bias
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to (B, C', H, W)."""
-        if not self.grid:
-            return F.conv2d(x, self.weight, self.bias, padding=self.size // 2)
-        rows, (height, width) = self._rows(x), x.shape[2:]
-        line = width + self.size - 1
-        y = self.bias.repeat(rows.shape[0] * rows.shape[1], 1)
-        rows = rows.flatten(0, 1)
-        count = len(rows) - (self.size - 1) * (line + 1)  # positions but the last ones, which are margin
-        for tap in range(self.size**2):
-            start = tap // self.size * line + tap % self.size
-            y[:count].addmm_(rows[start : start + count], self._tap(tap))
-        y = y.view(len(x), -1, line, y.shape[1])[:, :height, :width]
-        return self.rounded(y).permute(0, 3, 1, 2)
-
-    def rounded(self, x: Tensor) -> Tensor:
-        """Round to the grid, and keep within the range that exactness was checked for."""
-        if not self.grid:
-            return x
-        return (x / self.grid).add_(0.5).floor_().mul_(self.grid).clamp_(-self.limit, self.limit)
-
-    def _rows(self, x: Tensor) -> Tensor:
-        """Positions with a margin of zeros, one a row: (B, (H + size - 1) * (W + size - 1), C)."""
-        margin = (self.size // 2,) * 4
-        return F.pad(x.permute(0, 2, 3, 1), (0, 0, *margin)).flatten(1, 2)
-
-    def _tap(self, tap: int) -> Tensor:
-        return self.weight[:, :, tap // self.size, tap % self.size].T  # (C, C')
+        super().__init__(channels_in, channels_out, size, padding=size // 2)
 
 
 class CrossConv(Conv):
@@ -75,15 +41,7 @@ class CrossConv(Conv):
 
     def forward(self, x: Tensor, places: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C', N) at `places` (N,), positions in the flattened (H, W) grid."""
-        if not self.grid:
-            return at_places(super().forward(x), places)
-        rows, width = self._rows(x), x.shape[3]
-        corner = places // width * (width + 2) + places % width
-        y = self.bias.repeat(len(x) * len(places), 1)
-        for tap in (1, 3, 5, 7):  # above, left, right, below; all other taps meet zeros
-            start = tap // 3 * (width + 2) + tap % 3
-            y.addmm_(rows[:, corner + start].flatten(0, 1), self._tap(tap))
-        return self.rounded(y).unflatten(0, (len(x), -1)).transpose(1, 2)
+        return at_places(super().forward(x), places)
 
 
 def at_places(x: Tensor, places: Tensor) -> Tensor:
@@ -112,7 +70,7 @@ class HyperSynthesis(nn.Module):
         x = leaky(self.middle(leaky(F.pixel_shuffle(self.up_1(x), 2))))
         x = leaky(F.pixel_shuffle(self.up_2(x), 2)[:, :, : size[0], : size[1]])
         bias = at_quality(self.bias, quality)[:, :, None, None]
-        return leaky(self.last.rounded(self.last(x) + bias))
+        return leaky(self.last(x) + bias)
 
 
 class ContextModel(nn.Module):

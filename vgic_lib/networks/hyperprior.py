@@ -20,60 +20,11 @@ from vgic_lib.networks.context import INDEX_UNIT, ContextModel, HyperSynthesis, 
 from vgic_lib.networks.lapped import BLOCK, LappedAnalysis, LappedSynthesis, initialise_linear
 from vgic_lib.networks.logistic import residual_bits, scale_index
 from vgic_lib.networks.quality import ANCHORS, at_quality
+from vgic_lib.networks.stages import Pointwise, Stage, cells, coarse, upsample, zero
 
 QUARTER, EIGHTH = 4, 8  # sides in pixels of the cells that make positions at these scales
 CORRECTION = 0.1  # unit of what the networks add to the linear transforms: keeps early steps small
 Z_STRIDE = 4 * BLOCK  # pixels a side for one hyper-latent element
-
-
-class QualityBias(nn.Module):
-    """Adds a learned value for each channel that depends on quality."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.table = nn.Parameter(torch.zeros(ANCHORS, channels))
-
-    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
-        """Map (B, C, H, W) and quality (B,) to (B, C, H, W)."""
-        return x + at_quality(self.table, quality)[:, :, None, None].to(x.dtype)
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions, LeakyReLU between them, and a skip connection; starts as the identity."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv_1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv_2 = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.conv_2.weight)
-        nn.init.zeros_(self.conv_2.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to (B, C, H, W)."""
-        return x + self.conv_2(F.leaky_relu(self.conv_1(x), 0.1))
-
-
-class Stage(nn.Module):
-    """A convolution that changes resolution or width, a quality bias and residual blocks."""
-
-    def __init__(self, entry: nn.Module, channels: int, blocks: int) -> None:
-        super().__init__()
-        self.entry, self.bias = entry, QualityBias(channels)
-        self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
-
-    def forward(self, x: Tensor, quality: Tensor, more: Tensor | float = 0.0) -> Tensor:
-        """Map (B, C, H, W) to (B, C', H', W'); `more` (B, C', H', W') is added after the entry."""
-        return self.blocks(F.leaky_relu(self.bias(self.entry(x) + more, quality), 0.1))
-
-
-def _upsample(channels_in: int, channels_out: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(channels_in, 4 * channels_out, 1), nn.PixelShuffle(2))
-
-
-def _zero(layer: nn.Conv2d) -> nn.Conv2d:
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
 
 
 class Analysis(nn.Module):
@@ -90,14 +41,16 @@ class Analysis(nn.Module):
                 Stage(nn.Conv2d(eighth, sixteenth, 3, 2, padding=1), sixteenth, blocks[2]),
             ]
         )
-        self.last = _zero(nn.Conv2d(sixteenth, latent, 3, padding=1))
+        self.last = zero(nn.Conv2d(sixteenth, latent, 3, padding=1))
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """Map pixels (B, 3, H, W) in [-0.5, 0.5], H and W multiples of 16, to y (B, M, H/16, W/16)."""
-        features = _cells(x, QUARTER)
-        for stage in self.stages:
-            features = stage(features, quality)
-        return self.linear(x) + CORRECTION * self.last(features).float()
+        features = cells(x, QUARTER)
+        with coarse(x):
+            for stage in self.stages:
+                features = stage(features, quality)
+            correction = self.last(features).float()
+        return self.linear(x).add_(correction, alpha=CORRECTION)
 
 
 class Correction(nn.Module):
@@ -115,13 +68,13 @@ class Correction(nn.Module):
         self.stages = nn.ModuleList(
             [
                 Stage(nn.Conv2d(seen, sixteenth, 3, padding=1), sixteenth, blocks[2]),
-                Stage(_upsample(sixteenth, eighth), eighth, blocks[1]),
-                Stage(_upsample(eighth, quarter), quarter, blocks[0]),
+                Stage(upsample(sixteenth, eighth), eighth, blocks[1]),
+                Stage(upsample(eighth, quarter), quarter, blocks[0]),
             ]
         )
-        self.eighth = _zero(nn.Conv2d(3 * EIGHTH**2, eighth, 1))  # what the picture shows
-        self.quarter = _zero(nn.Conv2d(3 * QUARTER**2, quarter, 1))
-        self.last = _zero(nn.Conv2d(quarter, 3 * QUARTER**2, 3, padding=1))
+        self.eighth = zero(Pointwise(3 * EIGHTH**2, eighth))  # what the picture shows
+        self.quarter = zero(Pointwise(3 * QUARTER**2, quarter))
+        self.last = zero(nn.Conv2d(quarter, 3 * QUARTER**2, 3, padding=1))
 
     def normalised(self, y: Tensor) -> Tensor:
         """The channels of y (B, M, h, w) that the networks see, all about as large."""
@@ -132,9 +85,12 @@ class Correction(nn.Module):
 
         `more` (B, widths[0], 4h, 4w) is added to the features at 1/4 of the size.
         """
-        features = self.stages[0](self.normalised(y), quality)
-        features = self.stages[1](features, quality, self.eighth(_cells(picture, EIGHTH)))
-        features = self.stages[2](features, quality, self.quarter(_cells(picture, QUARTER)) + more)
+        with coarse(y):
+            features = self.stages[0](self.normalised(y), quality)
+            features = self.stages[1](features, quality, self.eighth(cells(picture, EIGHTH)))
+        if not torch.is_autocast_enabled(y.device.type):
+            features = features.float()
+        features = self.stages[2](features, quality, self.quarter(cells(picture, QUARTER)).add_(more))
         return CORRECTION * F.pixel_shuffle(self.last(features), QUARTER).float()
 
 
@@ -150,12 +106,7 @@ class Synthesis(Correction):
     def forward(self, y: Tensor, quality: Tensor) -> Tensor:
         """Map y (B, M, h, w) to pixels (B, 3, 16h, 16w), about [-0.5, 0.5]."""
         linear = self.linear(y)
-        return linear + self.correction(y, quality, linear)
-
-
-def _cells(x: Tensor, side: int) -> Tensor:
-    """Pixels (B, C, H, W) as the channels of cells, (B, C * side**2, H / side, W / side)."""
-    return F.pixel_unshuffle(x, side).contiguous(memory_format=torch.channels_last)
+        return linear.add_(self.correction(y, quality, linear))
 
 
 class HyperAnalysis(nn.Sequential):
@@ -241,7 +192,7 @@ class Hyperprior(nn.Module):
 
     def picture(self, y_hat: Tensor, quality: Tensor) -> Tensor:
         """Pixels (B, 3, 16h, 16w) of quantised y (B, M, h, w)."""
-        return self.synthesis(self.dequantised(y_hat, quality), quality) + 0.5
+        return self.synthesis(self.dequantised(y_hat, quality), quality).add_(0.5)
 
     def dequantised(self, y_hat: Tensor, quality: Tensor) -> Tensor:
         """What the synthesis takes of quantised y (B, M, h, w)."""

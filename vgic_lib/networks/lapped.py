@@ -38,12 +38,17 @@ def filter_borders(x: Tensor, weight: Tensor) -> Tensor:
     The outermost half block of the picture has no border and stays as it is.
     """
     half = BLOCK // 2
-    if x.shape[3] > BLOCK:
-        borders = x[..., half:-half].unflatten(3, (-1, BLOCK)) @ weight.T
-        x = torch.cat([x[..., :half], borders.flatten(3), x[..., -half:]], 3)
-    if x.shape[2] > BLOCK:
-        borders = weight @ x[:, :, half:-half].unflatten(2, (-1, BLOCK))
-        x = torch.cat([x[:, :, :half], borders.flatten(2, 3), x[:, :, -half:]], 2)
+    if x.shape[3] > BLOCK:  # all rows are one sequence; what was mixed across their ends is put back
+        borders = x.flatten()[half:-half].unflatten(0, (-1, BLOCK)) @ weight.T
+        mixed = F.pad(borders.flatten(), (half, half)).view_as(x)
+        mixed[..., :half], mixed[..., -half:] = x[..., :half], x[..., -half:]
+        x = mixed
+    if x.shape[2] > BLOCK:  # likewise with the planes' columns
+        borders = x.flatten(0, 2)[half:-half].unflatten(0, (-1, BLOCK))
+        borders = torch.bmm(weight.expand(len(borders), -1, -1), borders)
+        mixed = F.pad(borders.flatten(0, 1), (0, 0, half, half)).view_as(x)
+        mixed[:, :, :half], mixed[:, :, -half:] = x[:, :, :half], x[:, :, -half:]
+        x = mixed
     return x
 
 
