@@ -38,6 +38,7 @@ TESTED_ELSEWHERE = {  # modules without a test module of their name, and why
     "reporting/bd_tables": "captions and columns, tested in evaluation/test_rate_distortion.py",
     "training/export": "tested at the end of runs, in training/test_run.py",
     "training/settings": "tested with what it loads, in training/test_config.py",
+    "training/start": "tested with what starts from weights, in training/test_hyperprior.py, test_vaegan.py",
     "training/throughput": "tested with the run that reports it, in training/test_hyperprior.py",
     "workbook/manifest": "tested with the runs that write it, in workbook/test_pipeline.py",
 }
