@@ -100,7 +100,8 @@ class VaeGanConfig(TrainingConfig):
     @property
     def title(self) -> str:
         """What is trained."""
-        return f"2020 VAE-GAN, n = {', '.join(map(str, self.num_channels))}"
+        adversary = " with its adversary" * (self.adversarial_step < self.steps)
+        return f"2020 VAE-GAN{adversary}, n = {', '.join(map(str, self.num_channels))}"
 
     @property
     def nested(self) -> bool:
@@ -231,6 +232,11 @@ PRESETS = {
         num_channels=(2, 4, 8, 16, 28), bits=(4, 6, 8), initialisation="klt", distortion="psnr",
         adversarial_from=1.0, crop_height=98, crop_width=98, batch=8, steps=2100,
         learning_rate=8e-4, beta1=0.9, warmup_steps=100, schedule="cosine", ema_decay=0.998, clip_norm=1.0,
+    ),
+    "adversarial": VaeGanConfig(
+        num_channels=(4,), bits=(4, 6, 8), start_from="vaegan-4", initialisation="klt", head_start=40,
+        discriminator_rate=2.5, batch=4, steps=200, learning_rate=2e-4, ema_decay=0.95, log_every=1,
+        validate_every=40,
     ),
     "hyperprior-cpu": HyperpriorConfig(late_from=0.8, learning_rate=1e-3, table_rate=2.0, entropy_rate=2.0),
     "hyperprior-gpu": HyperpriorConfig(
