@@ -31,8 +31,8 @@ SIDE = 256  # pixels: centres are judged
 CAPTION = "Four channels, 6 bits, trained on from the same weights with the adversary and without it."
 NOTES = (
     "Means over the centres (256 x 256) of photographs that no training and no choice has seen; files, "
-    "decoded. Patch distance: kernel distance between patches of all originals and of all reconstructions, x 1000, "
-    "lower is closer to photographs."
+    "decoded. Patch distance: kernel distance between the patches of originals and those of reconstructions, "
+    "x 1000; lower is closer to photographs. As published: the discriminator starts with random weights."
 )
 _SMOOTH = 9  # steps of a running mean
 

@@ -236,7 +236,7 @@ PRESETS = {
     "adversarial": VaeGanConfig(
         num_channels=(4,), bits=(4, 6, 8), start_from="vaegan-4", initialisation="klt", head_start=40,
         discriminator_rate=2.5, batch=4, steps=200, learning_rate=2e-4, ema_decay=0.95, log_every=1,
-        validate_every=40,
+        validate_every=40, checkpoint_every_s=600.0,
     ),
     "hyperprior-cpu": HyperpriorConfig(late_from=0.8, learning_rate=1e-3, table_rate=2.0, entropy_rate=2.0),
     "hyperprior-gpu": HyperpriorConfig(
