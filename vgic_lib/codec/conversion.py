@@ -25,12 +25,12 @@ from PIL import Image, PngImagePlugin
 
 from vgic_lib import codec
 from vgic_lib.bitstream import container
-from vgic_lib.codec.folders import files_below, new_names
+from vgic_lib.codec import reading
+from vgic_lib.codec.folders import new_names
 from vgic_lib.codec.memory import check_memory, is_out_of_memory
-from vgic_lib.errors import ImageError, ParameterError, StorageError, VgicError
-from vgic_lib.files import atomic_path, is_special, read_bytes
+from vgic_lib.errors import DataError, ImageError, ParameterError, StorageError, VgicError
+from vgic_lib.files import atomic_path, files_below, is_special, read_bytes
 from vgic_lib.images import endings, read_with_metadata
-from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel
 from vgic_lib.progress import counted, progress
 
@@ -127,11 +127,11 @@ def decompression(max_pixels: int = container.MAX_PIXELS) -> Conversion:
     """Files of .vgic to pictures; what can go wrong is in `codec.decompress` and `memory`."""
 
     def convert(name: str, content: bytes, ending: str) -> Made:
-        header = container.unpack(content)[0]
-        codec.check_pixels(header.width, header.height, max_pixels)
-        model = store.find_model(header.model_id.to_bytes(4))
-        check_memory(header.width, header.height, model, "decompress")
-        image = codec.decompress(content, model)
+        parts = container.unpack(content)
+        reading.check_pixels(parts.header, max_pixels)
+        model = reading.model_of(parts.header)
+        check_memory(parts.header.width, parts.header.height, model, "decompress")
+        image = reading.decode(parts, model)
         return Made(_picture_bytes(image, ending), f"{image.width} x {image.height} {image.mode}")
 
     def new_name(name: str) -> str:
@@ -187,7 +187,10 @@ def read_input(source: str) -> bytes:
 def _run_folder(conversion: Conversion, source: Path, target: str, force: bool) -> Summary:
     if target == STREAM or (os.path.exists(target) and not os.path.isdir(target)):
         raise ParameterError(f"{source} is a folder, but {target} is not a folder; choose another output")
-    names, errors = files_below(source, conversion.endings)
+    names, unreadable = files_below(source, conversion.endings)
+    if not names and not unreadable:
+        raise DataError(f"{source} holds no file to convert; check the folder's name")
+    errors = [f"{source / folder} {reason}" for folder, reason in unreadable.items()]
     notes, done = Counter(), 0
     for name, new_name in progress(new_names(names, conversion.new_name).items(), conversion.label):
         try:
