@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 IMAGE_SIZE = (218, 178)  # pixels (H, W): its last layers are fully connected, so the size is fixed
-LEVEL = 2 / 255  # of 8 bits; what varies less is noise
+FAINT = 0.03  # four levels of 8 bits; what varies less, fine colour above all, hardly shows
 _PATCH_STRIDE = 7  # pixels between the patches that its start is fitted to
 
 
@@ -69,7 +69,7 @@ def whiten_first_layer(discriminator: Discriminator, images: torch.Tensor) -> No
     patches = F.unfold(images, first.kernel_size, stride=_PATCH_STRIDE).transpose(1, 2).flatten(0, 1)
     mean = patches.mean(0)  # (27,)
     variances, components = torch.linalg.eigh(torch.cov(patches.T))
-    filters = (components / (variances + LEVEL**2).sqrt()).T  # (27, 27)
+    filters = (components / (variances + FAINT**2).sqrt()).T  # (27, 27)
     for sign, rows in ((1, slice(0, len(filters))), (-1, slice(len(filters), 2 * len(filters)))):
         first.weight[rows] = 0
         first.weight[rows, :3] = sign * filters.reshape(-1, 3, *first.kernel_size)
