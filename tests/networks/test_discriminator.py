@@ -38,7 +38,7 @@ def test_whitened_patches_vary_alike_in_all_components():
     """Colour that hardly changes from pixel to pixel counts as much as light and dark."""
     torch.manual_seed(0)
     images = torch.rand(20, 3, 70, 70)
-    images[:, 1:] = images[:, :1] + 0.1 * torch.rand(20, 2, 70, 70)
+    images[:, 1:] = images[:, :1] + 0.4 * torch.rand(20, 2, 70, 70)
     discriminator = Discriminator(2)
     before = discriminator.features[0][0].weight.clone()
     whiten_first_layer(discriminator, images)
@@ -48,3 +48,15 @@ def test_whitened_patches_vary_alike_in_all_components():
     assert_near(seen[:27].std(1), torch.ones(27), atol=0.15)
     assert_near(seen[27:54], -seen[:27], atol=1e-4)
     assert torch.equal(first.weight[54:], before[54:])
+
+
+@torch.no_grad()
+def test_what_does_not_vary_is_not_blown_up():
+    """Photographs without colour have 18 components that are nothing but rounding."""
+    discriminator = Discriminator(2)
+    grey = torch.rand(20, 1, 70, 70).expand(-1, 3, -1, -1)
+    whiten_first_layer(discriminator, grey)
+    first = discriminator.features[0][0]
+    coloured = grey + 0.004 * torch.randn(20, 3, 70, 70)
+    seen = first(torch.cat([coloured, grey], 1)).transpose(0, 1).flatten(1)
+    assert sorted((seen[:27].std(1) < 0.3).tolist()) == [False] * 9 + [True] * 18
