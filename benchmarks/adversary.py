@@ -17,7 +17,7 @@ from vgic_lib import figures
 from vgic_lib.datasets.photographs import load, prepare, with_validation
 from vgic_lib.files import atomic_path
 from vgic_lib.reporting import adversary
-from vgic_lib.training.config import PRESETS
+from vgic_lib.training.presets import PRESETS
 from vgic_lib.training.run import train_model
 
 ARMS = {  # what is changed in the preset

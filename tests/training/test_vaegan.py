@@ -75,7 +75,7 @@ def test_weights_to_start_from_must_fit(change, message):
 def test_a_generator_without_its_encoder_is_no_start(monkeypatch):
     model = vaegan.VaeGan([2])
     model.encoder = None
-    monkeypatch.setattr(vaegan, "trained_model", lambda config, kind: model)
+    monkeypatch.setattr(vaegan, "trained_model", lambda name, kind: model)
     with pytest.raises(ModelError, match="no encoder"):
         Trainer(replace(NESTED, num_channels=(2,), start_from="generator_2.model"), pictures())
 

@@ -26,12 +26,12 @@ VALIDATION_QUALITIES = (0.0, 2.0, 4.5, 7.0)
 
 def _trained(config: HyperpriorConfig) -> Hyperprior:
     """The network that `start_from` names. Raises ModelError if it is not of the architecture configured."""
-    model = trained_model(config, HyperpriorModel)
-    ours, theirs = asdict(config.architecture), asdict(model.network.architecture)
+    network = trained_model(config.start_from, HyperpriorModel).network
+    ours, theirs = asdict(config.architecture), asdict(network.architecture)
     different = ", ".join(f"{k}={theirs[k]}" for k in theirs if theirs[k] != ours[k])
     if different:
         raise ModelError(f"start_from: {config.start_from!r} has other sizes; set {different}")
-    return model.network
+    return network
 
 
 class HyperpriorTask:
@@ -130,7 +130,11 @@ class HyperpriorTask:
     @staticmethod
     def make_model(networks: tuple[Hyperprior], config: HyperpriorConfig) -> HyperpriorModel:
         """The model of what `averaged` returns."""
-        return HyperpriorModel(*networks, (config.lambda_low, config.lambda_high))
+        return HyperpriorModel(*networks, (config.lambda_low, config.lambda_high), config.tune)
+
+    def samples(self, networks: tuple[Hyperprior], x: Tensor) -> list[Tensor]:
+        """Reconstructions of x (1, 3, H, W) in [0, 1] at some settings."""
+        return self.make_model(networks, self.config).shown(x)
 
     def validate(self, networks: tuple[Hyperprior], images: Sequence[np.ndarray]) -> dict[str, float]:
         """See `validate`."""

@@ -6,18 +6,18 @@ from typing import TypeVar
 from vgic_lib.errors import ModelError
 from vgic_lib.models.base import LatentModel
 from vgic_lib.models.store import load_model
-from vgic_lib.training.config import TrainingConfig
 
 Model = TypeVar("Model", bound=LatentModel)
 
 
-def trained_model(config: TrainingConfig, kind: type[Model]) -> Model:
-    """The model that `start_from` names, for its weights to be copied.
+def trained_model(name: str, kind: type[Model]) -> Model:
+    """The model that `start_from` names, for its weights to be copied or kept as they are.
 
     Raises:
         ModelError: there is none, it is damaged, or it is of another kind.
     """
-    model = load_model(config.start_from)
+    model = load_model(name)
     if model.kind != kind.kind:
-        raise ModelError(f"start_from: {config.start_from!r} is no {config.model}; give weights of one")
+        wanted = kind.kind.split("-")[1]  # vgic-<this>-<version>
+        raise ModelError(f"start_from: {name!r} is no {wanted}; give weights of one")
     return model

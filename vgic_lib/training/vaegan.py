@@ -33,7 +33,7 @@ KLT_BATCHES = 32  # that the linear codec at the start is fitted to
 
 def _trained(config: VaeGanConfig) -> VaeGan:
     """The model that `start_from` names. Raises ModelError if it does not serve the channel counts."""
-    model = trained_model(config, VaeGan)
+    model = trained_model(config.start_from, VaeGan)
     if model.encoder is None:
         raise ModelError(f"start_from: {config.start_from!r} has no encoder; give weights that have one")
     counts = [count for count in model.variants if count <= model.num_channels]
@@ -144,6 +144,10 @@ class VaeGanTask:
         model = VaeGan(config.num_channels)
         model.encoder, model.generator = networks
         return model
+
+    def samples(self, networks: tuple[Encoder, Generator], x: Tensor) -> list[Tensor]:
+        """Reconstructions of x (1, 3, H, W) in [0, 1] at some settings."""
+        return self.make_model(networks, self.config).shown(x)
 
     def validate(self, networks: tuple[Encoder, Generator], images: Sequence[np.ndarray]) -> dict[str, float]:
         """See `validate`."""
