@@ -20,17 +20,22 @@ from vgic_lib.reporting import adversary
 from vgic_lib.training.presets import PRESETS
 from vgic_lib.training.run import train_model
 
+PRESET = PRESETS["adversarial"]
 ARMS = {  # what is changed in the preset
-    "without the adversary": {"adversarial_from": 1.0, "steps": 160},
-    "as published": {"initialisation": "published", "head_start": 0, "steps": 60},
+    "without the adversary": {"adversarial_from": 1.0, "steps": PRESET.steps - PRESET.head_start},
+    "as published": {
+        "initialisation": "published", "head_start": 0, "adversarial_weight": 1.0, "steps": 40
+    },
+    "published weight": {"adversarial_weight": 1.0},
     "with the adversary": {},
-}
+}  # fmt: skip
+AT_CHANCE = "as published"  # one more training without an adversary: not judged
 SHOWN = ("astronaut", "chelsea", "coffee")  # in the picture: photographs that may be passed on
 
 
 def trained(arm, photographs):
     """Path of the weights of an arm; its metrics lie beside."""
-    config = replace(PRESETS["adversarial"], **ARMS[arm])
+    config = replace(PRESET, **ARMS[arm])
     return train_model(config, "adversary", photographs, name=arm.replace(" ", "-"))
 
 
@@ -55,15 +60,16 @@ def main():
         pd.concat([metrics[arm].assign(arm=arm) for arm in metrics if "discriminator_loss" in metrics[arm]]),
         adversary.GAME,
     )
+    del weights[AT_CHANCE]
     models = {"nested weights": "vaegan-4"} | {arm: f"{path}:4" for arm, path in weights.items()}
     pictures = adversary.centres(load(prepare("folder", folder=options.judge_folder).photographs))
     rows = adversary.reconstruct(pictures, models)
-    table = adversary.summary(rows, pictures).assign(photographs=len(pictures))
+    updates = [0, *(metrics[arm].get("generator_loss", metrics[arm]["loss"]).count() for arm in weights)]
+    table = adversary.summary(rows, pictures).assign(updates=updates, photographs=len(pictures))
     write(table, adversary.TABLE)
     print(table.to_string())
     shown = [p for p in prepare("embedded").photographs if any(name in p.path for name in SHOWN)]
     pictures = adversary.centres(load(shown))
-    del models["as published"]
     figure = adversary.comparison(adversary.reconstruct(pictures, models), pictures)
     with figures.style(), atomic_path(adversary.PICTURE) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None}, dpi=130)

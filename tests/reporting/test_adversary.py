@@ -43,7 +43,7 @@ def test_means_of_an_arm_and_the_distance_of_its_patches(judged, monkeypatch):
     assert table["arm"].tolist() == ["few", "many"]
     assert table["psnr_db"].tolist() == rows.groupby("arm")["psnr_db"].mean().tolist()
     assert table["patch_distance"][1] < table["patch_distance"][0]
-    assert {column.name for column in adversary.columns()} <= set(table)
+    assert {column.name for column in adversary.columns()} == {*table} | {"updates"}
 
 
 def test_the_comparison_names_arms_and_scores(judged):
@@ -62,10 +62,10 @@ def test_centres_are_cut_from_the_middle():
 
 
 def test_the_record_that_comes_along():
-    """The arms of the table are those of the game and the weights; the discriminator learned in one."""
+    """As published the discriminator stays at chance; in the runs that are judged it learns."""
     table, game = adversary.load(), adversary.load_game()
     assert {column.name for column in adversary.columns()} <= set(table)
-    assert set(adversary.MODELS) < set(table["arm"]) and set(game["arm"]) < set(table["arm"])
+    assert set(adversary.MODELS) < set(table["arm"])
     assert adversary.PICTURE.is_file()
     late = game.groupby("arm").tail(40)
     right = ((late["accuracy_real"] + late["accuracy_fake"]) / 2).groupby(late["arm"]).mean()

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from vgic_lib import codec
-from vgic_lib.figures import ACCENT, GRAY, Figure, blank, style
+from vgic_lib.figures import ACCENT, CYCLE, GRAY, Figure, blank, style
 from vgic_lib.images import centre_crop, to_array
 from vgic_lib.metrics import perceptual
 from vgic_lib.metrics.distortion import decibels, quality
@@ -31,9 +31,10 @@ SIDE = 256  # pixels: centres are judged
 CAPTION = "Four channels, 6 bits, trained on from the same weights with the adversary and without it."
 NOTES = (
     "Means over the centres (256 x 256) of photographs that no training and no choice has seen; files, "
-    "decoded. Patch distance: kernel distance between the patches of originals and those of reconstructions, "
-    "x 1000; lower is closer to photographs. As published: the discriminator starts with random weights."
+    "decoded. Updates: of encoder and generator. Patch distance: kernel distance between the patches of "
+    "originals and those of reconstructions, x 1000; lower is closer to photographs."
 )
+COLOURS = (GRAY, CYCLE[1], ACCENT)  # of the runs with a discriminator
 _SMOOTH = 9  # steps of a running mean
 
 
@@ -53,7 +54,12 @@ def columns() -> list[Column]:
     titles = {"bpp": "bits per pixel", "psnr_db": "PSNR (dB)", "ssim": "SSIM", "ms_ssim_db": "MS-SSIM (dB)"}
     titles |= {"ssimulacra2": "SSIMULACRA2", "st_lpips": "ST-LPIPS"}
     scores = [Column(name, titles[name], count) for name, count in digits.items()]
-    return [Column("arm", "Weights"), *scores, Column("patch_distance", "Patch distance", 1)]
+    return [
+        Column("arm", "Weights"),
+        Column("updates", "Updates", 0),
+        *scores,
+        Column("patch_distance", "Patch distance", 1),
+    ]
 
 
 def centres(photographs: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -133,7 +139,7 @@ def game(table: pd.DataFrame) -> Figure:
     with style():
         figure = Figure(figsize=(9.8, 3.4), layout="constrained")
         accuracy, loss = figure.subplots(1, 2)
-        for (arm, rows), colour in zip(table.groupby("arm", sort=False), (GRAY, ACCENT), strict=True):
+        for (arm, rows), colour in zip(table.groupby("arm", sort=False), COLOURS, strict=False):
             right = (rows["accuracy_real"] + rows["accuracy_fake"]) / 2
             _running(accuracy, rows["step"], right, colour, arm)
             _running(loss, rows["step"], rows["adversarial_loss"], colour, arm)
