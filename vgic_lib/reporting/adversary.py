@@ -32,7 +32,7 @@ CAPTION = "Four channels, 6 bits, trained on from the same weights with the adve
 NOTES = (
     "Means over the centres (256 x 256) of photographs that no training and no choice has seen; files, "
     "decoded. Updates: of encoder and generator. Patch distance: kernel distance between the patches of "
-    "originals and those of reconstructions, x 1000; lower is closer to photographs."
+    "originals and those of reconstructions; lower is closer to photographs."
 )
 COLOURS = (GRAY, CYCLE[1], ACCENT)  # of the runs with a discriminator
 _SMOOTH = 9  # steps of a running mean
@@ -58,7 +58,7 @@ def columns() -> list[Column]:
         Column("arm", "Weights"),
         Column("updates", "Updates", 0),
         *scores,
-        Column("patch_distance", "Patch distance", 1),
+        Column("patch_distance", "Patch distance", 3),
     ]
 
 
@@ -98,7 +98,7 @@ def reconstruct(pictures: Sequence[np.ndarray], models: Mapping[str, str]) -> pd
 
 
 def summary(rows: pd.DataFrame, pictures: Sequence[np.ndarray]) -> pd.DataFrame:
-    """Means of each arm, and the distance between its patches and those of the originals, x 1000.
+    """Means of each arm, and the distance between its patches and those of the originals.
 
     Args:
         rows: as `reconstruct` makes them.
@@ -109,8 +109,7 @@ def summary(rows: pd.DataFrame, pictures: Sequence[np.ndarray]) -> pd.DataFrame:
     """
     means = rows.drop(columns=["picture", "pixels"]).groupby("arm", sort=False).mean()
     distances = [
-        1000 * patch_kernel_distance(pictures, rows[rows["arm"] == arm]["pixels"].tolist())
-        for arm in means.index
+        patch_kernel_distance(pictures, rows[rows["arm"] == arm]["pixels"].tolist()) for arm in means.index
     ]
     return means.assign(patch_distance=distances).reset_index()
 
