@@ -22,11 +22,11 @@ from vgic_lib.training.run import train_model
 
 PRESET = PRESETS["adversarial"]
 ARMS = {  # what is changed in the preset
-    "without the adversary": {"adversarial_from": 1.0, "steps": PRESET.steps - PRESET.head_start},
+    "without the adversary": {"adversarial_from": 1.0, "steps": 59},
     "as published": {
         "initialisation": "published", "head_start": 0, "adversarial_weight": 1.0, "steps": 40
     },
-    "published weight": {"adversarial_weight": 1.0},
+    "published weight": {"adversarial_weight": 1.0, "head_start": 40, "steps": 88},
     "with the adversary": {},
 }  # fmt: skip
 AT_CHANCE = "as published"  # one more training without an adversary: not judged
