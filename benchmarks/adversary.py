@@ -72,7 +72,7 @@ def main():
     pictures = adversary.centres(load(shown))
     figure = adversary.comparison(adversary.reconstruct(pictures, models), pictures)
     with figures.style(), atomic_path(adversary.PICTURE) as temporary:
-        figure.savefig(temporary, format="png", metadata={"Software": None}, dpi=100)
+        figure.savefig(temporary, format="jpg", dpi=110, pil_kwargs={"quality": 92})
 
 
 if __name__ == "__main__":

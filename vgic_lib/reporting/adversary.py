@@ -24,7 +24,7 @@ from vgic_lib.reporting.typeset import Column
 
 TABLE = Path(__file__).with_name("adversary.csv")
 GAME = Path(__file__).with_name("adversary_game.csv")
-PICTURE = Path(__file__).with_name("adversary.png")
+PICTURE = Path(__file__).with_name("adversary.jpg")
 MODELS = {"nested weights": "vaegan-4", "with the adversary": "vaegan-adversarial-4"}  # that come along
 QUALITY = 50  # of the VAE-GAN: 6 bits
 SIDE = 256  # pixels: centres are judged
