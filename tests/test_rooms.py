@@ -41,6 +41,7 @@ TESTED_ELSEWHERE = {  # modules without a test module of their name, and why
     "training/head_config": "tested with its training, in training/test_head.py",
     "training/presets": "tested with the settings they fill, in training/test_config.py",
     "training/settings": "tested with what it loads, in training/test_config.py",
+    "training/start": "tested with what starts from weights, in training/test_hyperprior.py, test_vaegan.py",
     "training/throughput": "tested with the run that reports it, in training/test_hyperprior.py",
     "workbook/manifest": "tested with the runs that write it, in workbook/test_pipeline.py",
 }

@@ -4,7 +4,7 @@
 import torch
 from helpers.samples import assert_near
 
-from vgic_lib.networks.discriminator import IMAGE_SIZE, Discriminator
+from vgic_lib.networks.discriminator import IMAGE_SIZE, Discriminator, whiten_first_layer
 
 
 @torch.no_grad()
@@ -31,3 +31,32 @@ def test_the_discriminator_has_the_layers_of_2020():
     assert dropouts == [0.3] * 5
     dense = [m for m in discriminator.modules() if isinstance(m, torch.nn.Linear)]
     assert [(m.in_features, m.out_features) for m in dense] == [(19008, 2000), (2000, 100), (100, 1)]
+
+
+@torch.no_grad()
+def test_whitened_patches_vary_alike_in_all_components():
+    """Colour that hardly changes from pixel to pixel counts as much as light and dark."""
+    torch.manual_seed(0)
+    images = torch.rand(20, 3, 70, 70)
+    images[:, 1:] = images[:, :1] + 0.4 * torch.rand(20, 2, 70, 70)
+    discriminator = Discriminator(2)
+    before = discriminator.features[0][0].weight.clone()
+    whiten_first_layer(discriminator, images)
+    first = discriminator.features[0][0]
+    seen = first(torch.cat([images, torch.rand(20, 3, 70, 70)], 1)).transpose(0, 1).flatten(1)
+    assert_near(seen[:27].mean(1), torch.zeros(27), atol=0.1)
+    assert_near(seen[:27].std(1), torch.ones(27), atol=0.15)
+    assert_near(seen[27:54], -seen[:27], atol=1e-4)
+    assert torch.equal(first.weight[54:], before[54:])
+
+
+@torch.no_grad()
+def test_what_does_not_vary_is_not_blown_up():
+    """Photographs without colour have 18 components that are nothing but rounding."""
+    discriminator = Discriminator(2)
+    grey = torch.rand(20, 1, 70, 70).expand(-1, 3, -1, -1)
+    whiten_first_layer(discriminator, grey)
+    first = discriminator.features[0][0]
+    coloured = grey + 0.004 * torch.randn(20, 3, 70, 70)
+    seen = first(torch.cat([coloured, grey], 1)).transpose(0, 1).flatten(1)
+    assert sorted((seen[:27].std(1) < 0.3).tolist()) == [False] * 9 + [True] * 18

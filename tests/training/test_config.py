@@ -100,6 +100,9 @@ def test_other_settings_stay_those_of_the_base():
         {"learning_rate": "nan"},
         {"beta1": 1.0},
         {"ema_decay": 1.5},
+        {"adversarial_weight": -1},
+        {"head_start": -1},
+        {"discriminator_rate": -0.5},
     ],
     ids=str,
 )

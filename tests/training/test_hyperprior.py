@@ -19,9 +19,9 @@ from vgic_lib.networks.hyperprior import Architecture
 from vgic_lib.training import hyperprior, loop
 from vgic_lib.training.config import HyperpriorConfig
 from vgic_lib.training.export import make_model
-from vgic_lib.training.hyperprior import HyperpriorTask, centre_crops, uses_bf16, validate
+from vgic_lib.training.hyperprior import HyperpriorTask, centre_crops, validate
 from vgic_lib.training.loop import CHECKPOINT, Trainer, train
-from vgic_lib.training.throughput import matmul_rate
+from vgic_lib.training.throughput import matmul_rate, uses_bf16
 
 TINY = HyperpriorConfig(
     groups=(2, 4), context_sides=(3, 1), analysis_widths=(4, 4, 8), analysis_blocks=(1, 0, 1),

@@ -11,7 +11,7 @@ from vgic_lib.networks.discriminator import Discriminator
 from vgic_lib.networks.vaegan import Encoder, Generator
 from vgic_lib.training import vaegan_steps
 from vgic_lib.training.config import VaeGanConfig
-from vgic_lib.training.vaegan_steps import Networks, Optimizers, StepLosses, adversarial_step
+from vgic_lib.training.vaegan_steps import Networks, Optimizers, adversarial_step, head_start_step
 
 
 def naive_gradients(networks, x):
@@ -35,7 +35,8 @@ def naive_gradients(networks, x):
         generator_loss = F.binary_cross_entropy(discriminator(x_hat, y_fake), 0.9 * one) + l1
         generator_loss.backward(retain_graph=True)
         gradients.append([p.grad.clone() for p in network.parameters()])
-    return StepLosses(l1, generator_loss, loss), gradients
+    losses = {"distortion": l1, "generator_loss": generator_loss, "discriminator_loss": loss}
+    return losses, gradients
 
 
 @pytest.mark.parametrize(
@@ -62,13 +63,52 @@ def test_a_step_has_the_losses_and_gradients_of_2020(monkeypatch, kinds, size, b
     discriminator = networks.discriminator.parameters()
     optimizers = Optimizers(torch.optim.SGD(codec, 0.01), torch.optim.SGD(discriminator, 0.01))
     found = adversarial_step(networks, optimizers, x, VaeGanConfig(num_channels=(2,)))
-    for ours, theirs in zip(found, expected, strict=True):
-        assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
+    for name, theirs in expected.items():
+        assert found[name].item() == pytest.approx(theirs.item(), rel=1e-5), name
+    assert found["loss"] == found["generator_loss"] == found["adversarial_loss"] + found["distortion"]
     for network, theirs in zip(
         (networks.discriminator, networks.generator, networks.encoder), gradients, strict=True
     ):
         for parameter, gradient in zip(network.parameters(), theirs, strict=True):
             assert_near(parameter.grad, gradient, atol=1e-3 * gradient.abs().max().item())
+
+
+def small_networks():
+    torch.manual_seed(0)
+    networks = Networks(SmallEncoder(2), SmallGenerator(2), SmallDiscriminator(2))
+    codec = [*networks.encoder.parameters(), *networks.generator.parameters()]
+    sgd = torch.optim.SGD(codec, 0.01), torch.optim.SGD(networks.discriminator.parameters(), 0.01)
+    return networks, Optimizers(*sgd)
+
+
+def test_in_its_head_start_the_discriminator_alone_learns():
+    networks, optimizers = small_networks()
+    before = [[p.clone() for p in network.parameters()] for network in networks]
+    found = head_start_step(networks, optimizers, smooth_crops(3, 18, 14), VaeGanConfig(num_channels=(2,)))
+    moved = [
+        any(not torch.equal(p, was) for p, was in zip(network.parameters(), weights, strict=True))
+        for network, weights in zip(networks, before, strict=True)
+    ]
+    assert moved == [False, False, True]
+    assert {"loss", "distortion", "discriminator_loss"} < found.keys() and "generator_loss" not in found
+
+
+@pytest.mark.parametrize(("certain", "real", "fake"), [(0.1, 0, 1), (0.9, 1, 0)])
+def test_accuracy_counts_what_the_discriminator_got_right(certain, real, fake):
+    """One that always says the same is right about one kind and wrong about the other."""
+    networks, optimizers = small_networks()
+    networks.discriminator.forward = lambda images, y: (
+        torch.full((len(images),), certain) + 0 * next(networks.discriminator.parameters()).sum()
+    )
+    found = adversarial_step(networks, optimizers, smooth_crops(3, 18, 14), VaeGanConfig(num_channels=(2,)))
+    assert (found["accuracy_real"], found["accuracy_fake"]) == (real, fake)
+
+
+def test_the_adversarial_loss_has_its_weight():
+    networks, optimizers = small_networks()
+    config = VaeGanConfig(num_channels=(2,), adversarial_weight=0.25)
+    found = adversarial_step(networks, optimizers, smooth_crops(3, 18, 14), config)
+    assert found["generator_loss"] == 0.25 * found["adversarial_loss"] + found["distortion"]
 
 
 def test_labels_are_smoothed():

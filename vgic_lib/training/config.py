@@ -25,6 +25,8 @@ class TrainingConfig:
     ema_decay: float = 0.0  # of the averaged weights that are validated and saved; 0: the last weights
     clip_norm: float = 0.0  # gradient norm; 0: no clipping
     seed: int = 0
+    start_from: str = ""  # weights to train on from, a model's name or path; none: a start of its own
+    bf16: Literal["auto", "on", "off"] = "auto"  # bfloat16 convolutions; auto: where the hardware has them
     log_every: int = 20  # steps between rows of metrics.csv
     validate_every: int = 250  # steps
     checkpoint_every_s: float = 60.0  # seconds
@@ -78,9 +80,13 @@ class VaeGanConfig(TrainingConfig):
     model: Literal["vaegan"] = "vaegan"
     num_channels: tuple[int, ...] = (8,)  # latent channels; several: one nested network for all of them
     bits: tuple[int, ...] = ()  # bit depths of the quantiser trained through; none: no quantiser (2020)
-    initialisation: Literal["published", "klt"] = "published"  # N(0, 0.05), or the best linear codec
+    # N(0, 0.05); or the best linear codec, and a discriminator that starts with whitened patches
+    initialisation: Literal["published", "klt"] = "published"
     distortion: Literal["l1", "psnr"] = "l1"  # 2 x L1 as published, or minus the PSNR of each crop
     adversarial_from: float = 0.0  # fraction of the steps after which the discriminator joins; 1: never
+    adversarial_weight: float = 1.0  # of the adversarial loss beside the distortion
+    head_start: int = 0  # steps in which the discriminator, when it joins, learns alone
+    discriminator_rate: float = 1.0  # learning rate of the discriminator, as a fraction
     crop_height: int = 218  # pixels, 2 modulo 4; the discriminator needs 218 x 178
     crop_width: int = 178
 
@@ -96,7 +102,8 @@ class VaeGanConfig(TrainingConfig):
     @property
     def title(self) -> str:
         """What is trained."""
-        return f"2020 VAE-GAN, n = {', '.join(map(str, self.num_channels))}"
+        adversary = " with its adversary" * (self.adversarial_step < self.steps)
+        return f"2020 VAE-GAN{adversary}, n = {', '.join(map(str, self.num_channels))}"
 
     @property
     def nested(self) -> bool:
@@ -131,6 +138,10 @@ class VaeGanConfig(TrainingConfig):
                 "the discriminator of 2020 needs one channel count (or set adversarial_from=1)",
             ),
             (
+                min(self.adversarial_weight, self.head_start, self.discriminator_rate) >= 0,
+                "adversarial_weight, head_start and discriminator_rate must not be negative",
+            ),
+            (
                 self.initialisation != "klt" or max(self.num_channels, default=0) <= 32,
                 "initialisation klt serves up to 32 channels",
             ),
@@ -159,12 +170,10 @@ class HyperpriorConfig(TrainingConfig, Architecture):
     crop_side: int = 128  # pixels, a multiple of 16; with 64, z covers the whole crop
     late_from: float = 1.0  # fraction of the steps after which crops are larger and fewer; 1: never
     late_crop_side: int = 256  # their side; as many as have the pixels of an earlier batch
-    start_from: str = ""  # weights to train on from, a model's name or path; none: the linear codec
     initial_crops: int = 1024  # crops that the linear codec at the start is fitted to
     linear_rate: float = 0.02  # learning rate of the linear transforms, as a fraction
     table_rate: float = 0.5  # of gains and scales that are tables over quality
     entropy_rate: float = 3.0  # of hyper networks and context model
-    bf16: Literal["auto", "on", "off"] = "auto"  # bfloat16 convolutions; auto: where the hardware has them
     validation_pictures: int = 24  # the first so many; their centres of at most 256 x 256 pixels
 
     @property

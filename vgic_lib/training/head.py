@@ -13,15 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vgic_lib.environment import has_bfloat16
 from vgic_lib.metrics.st_lpips import StLpipsReference
 from vgic_lib.models.head import RealismHead
+from vgic_lib.models.hyperprior import HyperpriorModel
 from vgic_lib.networks.head import Head, PatchDiscriminator, noise_like
 from vgic_lib.search.objectives import TERMS
 from vgic_lib.training.crops import CropSampler
 from vgic_lib.training.head_config import HeadConfig
-from vgic_lib.training.hyperprior import centre_crops, trained_codec
+from vgic_lib.training.hyperprior import centre_crops
 from vgic_lib.training.losses import PEAK, update
+from vgic_lib.training.start import trained_model
+from vgic_lib.training.throughput import uses_bf16
 
 VALIDATION_QUALITIES = (0.0, 1.0, 2.5, 4.0)
 SHOWN_QUALITIES = 10, 40
@@ -39,8 +41,8 @@ class HeadTask:
             ModelError: its weights are missing or damaged, or those of another kind of model.
         """
         self.config, self.device = config, device
-        self.dtype = torch.bfloat16 if has_bfloat16(device) else torch.float32
-        self.body = trained_codec(config.start_from).network.to(device)
+        self.dtype = torch.bfloat16 if uses_bf16(config, device) else torch.float32
+        self.body = trained_model(config.start_from, HyperpriorModel).network.to(device)
         self.head = Head(self.body.architecture)
         self.head.start_from(self.body.synthesis)
         self.head.to(device, memory_format=torch.channels_last)
@@ -149,13 +151,14 @@ class HeadTask:
     @staticmethod
     def make_model(networks: tuple[Head], config: HeadConfig) -> RealismHead:
         """The head of what `averaged` returns."""
-        body = trained_codec(config.start_from)
+        body = trained_model(config.start_from, HyperpriorModel)
         return RealismHead(*networks, body.network.architecture, body.model_id)
 
     @torch.no_grad()
     def samples(self, networks: tuple[Head], x: Tensor) -> list[Tensor]:
         """X (1, 3, H, W) in [0, 1] at two low qualities, each without and with the head."""
-        body, head = trained_codec(self.config.start_from), self.make_model(networks, self.config)
+        body = trained_model(self.config.start_from, HyperpriorModel)
+        head = self.make_model(networks, self.config)
         pictures, size = [], tuple(x.shape[2:])
         for setting in map(body.setting, SHOWN_QUALITIES):
             latents = body.rounded(body.analysis(x, setting), setting)

@@ -8,38 +8,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vgic_lib.environment import has_bfloat16
 from vgic_lib.errors import ModelError
 from vgic_lib.metrics.ssimulacra2 import ssimulacra2
 from vgic_lib.models.hyperprior import HyperpriorModel
-from vgic_lib.models.store import load_model
 from vgic_lib.networks.hyperprior import Hyperprior
 from vgic_lib.networks.lapped import BLOCK
 from vgic_lib.networks.quality import ANCHORS
 from vgic_lib.training.config import HyperpriorConfig
 from vgic_lib.training.crops import CropSampler
 from vgic_lib.training.losses import objective, trade_off, update
+from vgic_lib.training.start import trained_model
+from vgic_lib.training.throughput import uses_bf16
 
 VALIDATION_SIDE = 256  # pixels at most
 VALIDATION_QUALITIES = (0.0, 2.0, 4.5, 7.0)
 
 
-def uses_bf16(config: HyperpriorConfig, device: torch.device) -> bool:
-    """Whether convolutions run in bfloat16: as configured, or where the hardware multiplies such numbers."""
-    return has_bfloat16(device) if config.bf16 == "auto" else config.bf16 == "on"
-
-
-def trained_codec(name: str) -> HyperpriorModel:
-    """Weights to start from. Raises ModelError if they are missing, damaged, or of another kind of model."""
-    model = load_model(name)
-    if model.kind != HyperpriorModel.kind:
-        raise ModelError(f"start_from: {name!r} is no hyperprior; give weights of one")
-    return model
-
-
 def _trained(config: HyperpriorConfig) -> Hyperprior:
     """The network that `start_from` names. Raises ModelError if it is not of the architecture configured."""
-    network = trained_codec(config.start_from).network
+    network = trained_model(config.start_from, HyperpriorModel).network
     ours, theirs = asdict(config.architecture), asdict(network.architecture)
     different = ", ".join(f"{k}={theirs[k]}" for k in theirs if theirs[k] != ours[k])
     if different:

@@ -13,6 +13,11 @@ PRESETS = {
         adversarial_from=1.0, crop_height=98, crop_width=98, batch=8, steps=2100,
         learning_rate=8e-4, beta1=0.9, warmup_steps=100, schedule="cosine", ema_decay=0.998, clip_norm=1.0,
     ),
+    "adversarial": VaeGanConfig(
+        num_channels=(4,), bits=(4, 6, 8), start_from="vaegan-4", initialisation="klt", head_start=23,
+        discriminator_rate=2.5, adversarial_weight=0.02, batch=4, steps=48, learning_rate=2e-4,
+        ema_decay=0.95, log_every=1, validate_every=30, checkpoint_every_s=600.0,
+    ),
     "hyperprior-cpu": HyperpriorConfig(late_from=0.8, learning_rate=1e-3, table_rate=2.0, entropy_rate=2.0),
     "hyperprior-eye": HyperpriorConfig(
         start_from="hyperprior", tune="eye", lambda_low=0.002, lambda_high=0.39, crop_side=192, batch=8,

@@ -1,13 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""How much of a device's arithmetic a training run uses."""
+"""Which of a device's arithmetic a training run uses, and how much of it."""
 
 import time
 from functools import cache
 
 import torch
 
+from vgic_lib.environment import has_bfloat16
+from vgic_lib.training.config import TrainingConfig
+
 _SIDE = {"cpu": 1024, "cuda": 8192}  # of the matrices that are multiplied
 _MEASURE_S = 0.3
+
+
+def uses_bf16(config: TrainingConfig, device: torch.device) -> bool:
+    """Whether convolutions run in bfloat16: as configured, or where the hardware multiplies such numbers."""
+    return has_bfloat16(device) if config.bf16 == "auto" else config.bf16 == "on"
 
 
 @cache

@@ -8,17 +8,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vgic_lib.errors import ModelError
 from vgic_lib.models.vaegan import VaeGan
-from vgic_lib.networks.discriminator import Discriminator
+from vgic_lib.networks.discriminator import Discriminator, whiten_first_layer
 from vgic_lib.networks.klt import fit_klt, initialise_klt
 from vgic_lib.networks.vaegan import STRIDE, Encoder, Generator, initialise_as_published
 from vgic_lib.training.config import VaeGanConfig
 from vgic_lib.training.crops import CropSampler
+from vgic_lib.training.start import trained_model
+from vgic_lib.training.throughput import uses_bf16
 from vgic_lib.training.vaegan_steps import (
     Networks,
     Optimizers,
     adversarial_step,
     channel_mask,
+    head_start_step,
     quantise_straight_through,
     reconstruction_step,
 )
@@ -27,39 +31,82 @@ VALIDATION_BITS = 8
 KLT_BATCHES = 32  # that the linear codec at the start is fitted to
 
 
+def _trained(config: VaeGanConfig) -> VaeGan:
+    """The model that `start_from` names. Raises ModelError if it does not serve the channel counts."""
+    model = trained_model(config.start_from, VaeGan)
+    if model.encoder is None:
+        raise ModelError(f"start_from: {config.start_from!r} has no encoder; give weights that have one")
+    counts = [count for count in model.variants if count <= model.num_channels]
+    if not set(config.num_channels) <= set(counts):
+        known = ", ".join(map(str, counts))
+        raise ModelError(f"start_from: {config.start_from!r} serves n = {known}; set num_channels to these")
+    return model
+
+
+@torch.no_grad()
+def copy_first_channels(trained: nn.Module, network: nn.Module) -> None:
+    """Copy weights into a network of as many latent channels, or fewer: the first ones."""
+    weights = trained.state_dict()
+    for name, value in network.state_dict().items():
+        value.copy_(weights[name][tuple(map(slice, value.shape))])
+
+
 class VaeGanTask:
     """See `vgic_lib.training.Task`."""
 
     def __init__(self, config: VaeGanConfig, sampler: CropSampler, device: torch.device) -> None:
-        """Make the networks, random or from the linear codec for the sampler's crops."""
+        """Make the networks: trained, from the linear codec for the sampler's crops, or random.
+
+        Raises:
+            ModelError: the weights of `start_from` are missing, damaged or for other channel counts.
+        """
         self.config, self.device = config, device
-        self.dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        self.dtype = torch.bfloat16 if uses_bf16(config, device) else torch.float32
         channels = max(config.num_channels)
         encoder, generator = Encoder(channels), Generator(channels)
-        if config.initialisation == "klt":
-            crops = torch.cat([sampler.batch(config.steps + i).cpu() for i in range(KLT_BATCHES)])
-            initialise_klt(encoder, generator, fit_klt(crops / 127.5 - 1))
-        else:
-            initialise_as_published(encoder)
-            initialise_as_published(generator)
         discriminator = Discriminator(channels) if config.adversarial_step < config.steps else None
-        if discriminator is not None:
-            initialise_as_published(discriminator)
+        self._initialise(encoder, generator, discriminator, sampler)
         made = (encoder, generator, discriminator)
         self.networks = Networks(
             *(n.to(device, memory_format=torch.channels_last) if n else None for n in made)
         )
         self.optimizers = Optimizers(
             self._adam(self.weights()),
-            self._adam(self.networks.discriminator.parameters()) if discriminator else None,
+            self._adam(discriminator.parameters(), config.discriminator_rate) if discriminator else None,
         )
         if config.compile:
             for network in self.networks[:2]:
                 network.compile()
 
-    def _adam(self, parameters: Iterable[Tensor]) -> torch.optim.Adam:
+    def _initialise(
+        self,
+        encoder: Encoder,
+        generator: Generator,
+        discriminator: Discriminator | None,
+        sampler: CropSampler,
+    ) -> None:
+        config, klt = self.config, self.config.initialisation == "klt"
+        if klt:
+            batches = [sampler.batch(config.steps + i).cpu() for i in range(KLT_BATCHES)]
+            crops = torch.cat(batches) / 127.5 - 1
+        if config.start_from:
+            model = _trained(config)
+            copy_first_channels(model.encoder, encoder)
+            copy_first_channels(model.generator, generator)
+        elif klt:
+            initialise_klt(encoder, generator, fit_klt(crops))
+        else:
+            initialise_as_published(encoder)
+            initialise_as_published(generator)
+        if discriminator:
+            initialise_as_published(discriminator)
+            if klt:
+                whiten_first_layer(discriminator, crops)
+
+    def _adam(self, parameters: Iterable[Tensor], rate: float = 1.0) -> torch.optim.Adam:
         config = self.config
-        return torch.optim.Adam(parameters, config.learning_rate, (config.beta1, config.beta2), fused=True)
+        groups = [{"params": list(parameters), "rate": rate}]
+        return torch.optim.Adam(groups, config.learning_rate, (config.beta1, config.beta2), fused=True)
 
     def weights(self) -> list[nn.Parameter]:
         """Those of encoder and generator."""
@@ -70,18 +117,13 @@ class VaeGanTask:
 
     def step(self, x: Tensor, step: int) -> dict[str, Tensor]:
         """One update on crops `x` (B, 3, H, W), uint8."""
-        adversarial = step >= self.config.adversarial_step
-        run = adversarial_step if adversarial else reconstruction_step
+        ahead = self.config.adversarial_step + self.config.head_start
+        if step < self.config.adversarial_step:
+            run = reconstruction_step
+        else:
+            run = head_start_step if step < ahead else adversarial_step
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            losses = run(self.networks, self.optimizers, self._input(x), self.config)
-        if not adversarial:
-            return {"loss": losses.distortion, "distortion": losses.distortion}
-        return {
-            "loss": losses.generator,
-            "distortion": losses.distortion,
-            "generator_loss": losses.generator,
-            "discriminator_loss": losses.discriminator,
-        }
+            return run(self.networks, self.optimizers, self._input(x), self.config)
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode and decode crops `x` (B, 3, H, W), uint8; without the discriminator."""

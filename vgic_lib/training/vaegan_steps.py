@@ -29,14 +29,6 @@ class Optimizers(NamedTuple):
     discriminator: torch.optim.Optimizer | None
 
 
-class StepLosses(NamedTuple):
-    """Losses of a step. The adversarial ones are NaN where the discriminator does not take part."""
-
-    distortion: Tensor
-    generator: Tensor
-    discriminator: Tensor
-
-
 def quantise_straight_through(y: Tensor, bits: Tensor) -> Tensor:
     """Round latents in [-1, 1] to 2**bits levels; the gradient passes as if nothing had happened.
 
@@ -68,17 +60,16 @@ def _latents(networks: Networks, x: Tensor, config: VaeGanConfig) -> Tensor:
 
 def reconstruction_step(
     networks: Networks, optimizers: Optimizers, x: Tensor, config: VaeGanConfig
-) -> StepLosses:
+) -> dict[str, Tensor]:
     """One update of encoder and generator for distortion alone. `x` is (B, 3, H, W) in [-1, 1]."""
     loss = distortion(networks.generator(_latents(networks, x, config)), x, config.distortion)
     update(optimizers.codec, loss, config.clip_norm)
-    nan = torch.tensor(float("nan"))
-    return StepLosses(loss.detach(), nan, nan)
+    return {"loss": loss.detach(), "distortion": loss.detach()}
 
 
 def adversarial_step(
     networks: Networks, optimizers: Optimizers, x: Tensor, config: VaeGanConfig
-) -> StepLosses:
+) -> dict[str, Tensor]:
     """One update of the discriminator, then one of encoder and generator: the losses of 2020.
 
     Discriminator: BCE on real and reconstructed images. Encoder and generator: BCE towards "real"
@@ -91,21 +82,55 @@ def adversarial_step(
         optimizers: with one for the discriminator.
         x: (B, 3, 218, 178) in [-1, 1].
         config: of the run.
+
+    Returns:
+        Losses; and how often the discriminator was right about real images and about reconstructions,
+        before its update.
     """
-    discriminator = networks.discriminator
     y = _latents(networks, x, config)
     x_hat = networks.generator(y)
-    real, fake = discriminator(torch.cat([x, x_hat.detach()]), y.detach()).float().chunk(2)
-    discriminator_loss = bce(real, _smooth(real, 1 - LABEL_SMOOTHING)) + bce(fake, _smooth(fake, 0))
-    update(optimizers.discriminator, discriminator_loss, config.clip_norm)
+    verdicts = discriminator_step(networks, optimizers, x, x_hat.detach(), y.detach(), config)
 
-    discriminator.requires_grad_(False)
+    discriminator = networks.discriminator.requires_grad_(False)
     verdict = discriminator(x_hat, y).float()
     loss = distortion(x_hat, x, config.distortion)
-    generator_loss = bce(verdict, _smooth(verdict, 1 - LABEL_SMOOTHING)) + loss
+    adversarial_loss = bce(verdict, _smooth(verdict, 1 - LABEL_SMOOTHING))
+    generator_loss = config.adversarial_weight * adversarial_loss + loss
     update(optimizers.codec, generator_loss, config.clip_norm)
     discriminator.requires_grad_(True)
-    return StepLosses(loss.detach(), generator_loss.detach(), discriminator_loss.detach())
+    losses = {
+        "loss": generator_loss,
+        "distortion": loss,
+        "generator_loss": generator_loss,
+        "adversarial_loss": adversarial_loss,
+    }
+    return {name: value.detach() for name, value in losses.items()} | verdicts
+
+
+@torch.no_grad()
+def head_start_step(
+    networks: Networks, optimizers: Optimizers, x: Tensor, config: VaeGanConfig
+) -> dict[str, Tensor]:
+    """One update of the discriminator alone; see `adversarial_step`."""
+    y = _latents(networks, x, config)
+    x_hat = networks.generator(y)
+    loss = distortion(x_hat, x, config.distortion)
+    return {"loss": loss, "distortion": loss} | discriminator_step(networks, optimizers, x, x_hat, y, config)
+
+
+@torch.enable_grad()
+def discriminator_step(
+    networks: Networks, optimizers: Optimizers, x: Tensor, x_hat: Tensor, y: Tensor, config: VaeGanConfig
+) -> dict[str, Tensor]:
+    """One update of the discriminator on images `x` and `x_hat`, (B, 3, 218, 178), that have no graph."""
+    real, fake = networks.discriminator(torch.cat([x, x_hat]), y).float().chunk(2)
+    loss = bce(real, _smooth(real, 1 - LABEL_SMOOTHING)) + bce(fake, _smooth(fake, 0))
+    update(optimizers.discriminator, loss, config.clip_norm)
+    return {
+        "discriminator_loss": loss.detach(),
+        "accuracy_real": (real > 0.5).float().mean(),
+        "accuracy_fake": (fake < 0.5).float().mean(),
+    }
 
 
 def _smooth(like: Tensor, low: float) -> Tensor:
