@@ -10,6 +10,7 @@ import logging
 import pickle
 import secrets
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -99,6 +100,7 @@ def each(
 def _connected(at: Place) -> Iterator["Client"]:
     """Yield a client of a scheduler that has enough workers. Raises ClusterError."""
     from distributed import Client
+    from distributed.comm import resolve_address
 
     log = logging.getLogger("distributed")  # it reports every worker that goes, with tracebacks
     with ExitStack() as stack:
@@ -108,8 +110,10 @@ def _connected(at: Place) -> Iterator["Client"]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of versions: see `_check_versions`
             try:
+                if address is at.where:
+                    resolve_address(address)
                 client = Client(address, timeout=CONNECT_S, set_as_default=False)
-            except (OSError, ValueError) as error:
+            except (OSError, RuntimeError, TypeError, ValueError) as error:
                 raise ClusterError(
                     f"no Dask scheduler answers at {at.where}; start one with 'dask scheduler', or correct "
                     "the address"
@@ -117,7 +121,7 @@ def _connected(at: Place) -> Iterator["Client"]:
         with client:
             _await_workers(client, at)
             _check_versions(client)
-            client.register_plugin(worker.plugin(), "vgic")
+            client.register_plugin(worker.plugin(at.where == LOCAL), "vgic")
             yield client
 
 
@@ -126,7 +130,7 @@ def _local_cluster(workers: int | None) -> Iterator[Any]:
     """Processes with one thread each. Ctrl-C does not reach them: they are ended by this process."""
     from distributed import LocalCluster
 
-    with _no_interrupt():  # all threads and processes that start here inherit it
+    with _no_interrupt():
         cluster = LocalCluster(
             n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None,
             memory_limit=0,  # each picture is compared with the free memory before it is worked on
@@ -140,14 +144,15 @@ def _local_cluster(workers: int | None) -> Iterator[Any]:
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    if not hasattr(signal, "pthread_sigmask"):
+    """Ignore Ctrl-C for a while, as processes that are started meanwhile do as long as they live."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)
 
 
 def _await_workers(client: "Client", at: Place) -> None:
@@ -259,6 +264,7 @@ def _results(client: "Client", task: bytes, jobs: Sequence[Job]) -> Iterator[tup
     finally:
         with suppress(Exception):  # a scheduler that is lost has cancelled them
             client.cancel(list(futures), force=True)
+            all(ready)  # results that are on their way arrive before the client goes
 
 
 class _Batches:

@@ -6,6 +6,7 @@ A scheduler imports this module, too, so it imports little.
 
 import os
 import pickle
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -100,15 +101,21 @@ def lacking(task: bytes) -> str:
     return ""
 
 
-def plugin() -> "WorkerPlugin":
-    """What sets up every worker, also those that come later: one thread, no bars."""
+def plugin(own: bool) -> "WorkerPlugin":
+    """What sets up every worker, also those that come later: one thread, no bars.
+
+    Ctrl-C leaves our `own` ones alone: the process that started them ends them.
+    """
     from distributed import WorkerPlugin
 
     class Quiet(WorkerPlugin):
         def setup(self, worker: "Worker") -> None:
-            import torch
-
-            torch.set_num_threads(1)
             os.environ["VGIC_PROGRESS"] = "0"
+            if os.environ.get("OMP_NUM_THREADS") != "1":  # as a nanny sets it; torch takes seconds to import
+                import torch
+
+                torch.set_num_threads(1)
+            if own:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     return Quiet()
