@@ -6,7 +6,10 @@ import ast
 import pytest
 from helpers import PROJECT
 
-GROUND = ("errors", "paths", "files", "progress", "environment", "images", "figures", "terminal")
+GROUND = (
+    "errors", "paths", "files", "progress", "environment", "images", "figures", "terminal", "cluster",
+    "worker",
+)  # fmt: skip
 ORDER = (  # from the roof to the floor: a package imports itself, the ground and what stands below it
     "desk", "workbook", "reporting", "evaluation", "training", "codec", "datasets", "search", "models",
     "bitstream", "metrics", "networks", "formats",
@@ -24,6 +27,7 @@ TESTED_ELSEWHERE = {  # modules without a test module of their name, and why
     "paths": "names of folders, used by all tests through the fixture `home`",
     "progress": "tested as it is seen, in test_cli.py and workbook/test_pipeline.py",
     "codec/reading": "the other half of codec/test_image.py and test_conversion.py",
+    "codec/saving": "what test_conversion.py and test_cli.py decompress to",
     "datasets/sources": "addresses and checksums, used in datasets/test_downloads.py and test_photographs.py",
     "desk/view": "tested with the desk, in desk/test_desk.py",
     "desk/widgets": "tested with the desk, in desk/test_desk.py and test_browser.py",
@@ -39,6 +43,7 @@ TESTED_ELSEWHERE = {  # modules without a test module of their name, and why
     "training/export": "tested at the end of runs, in training/test_run.py",
     "training/settings": "tested with what it loads, in training/test_config.py",
     "training/throughput": "tested with the run that reports it, in training/test_hyperprior.py",
+    "worker": "the far side of what test_cluster.py tests",
     "workbook/manifest": "tested with the runs that write it, in workbook/test_pipeline.py",
 }
 

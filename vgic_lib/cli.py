@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 from vgic_lib import __version__, cluster, files, terminal
 from vgic_lib.errors import BitstreamError, ModelError, PictureWarning, VgicError
 from vgic_lib.formats.limits import MAX_PIXELS
+from vgic_lib.models import tunes
 
 if TYPE_CHECKING:
     from vgic_lib.codec.conversion import Conversion
@@ -124,9 +125,10 @@ def _add_compress_options(parser: argparse.ArgumentParser) -> None:
     rate.add_argument("--target-bytes", type=int, metavar="B", help="largest size of a file, in bytes")
     rate.add_argument("--target-psnr", type=float, metavar="P", help="smallest PSNR of a picture, in dB")
     rate.add_argument("--target-ssimulacra2", type=float, metavar="S", help="smallest score; 70 is good")
+    known = f"{' or '.join(tunes.TUNED_MODELS)} (default: {tunes.DEFAULT_TUNE})"
     steps = {"type": int, "default": 0, "metavar": "N"}
     parser.add_argument("--search-steps", **steps, help="steps of latent search (default: 0)")
-    parser.add_argument("--tune", default="psnr", help="what search is for: psnr (default) or eye")
+    parser.add_argument("--tune", default=tunes.DEFAULT_TUNE, help=f"what search is for: {known}")
     parser.add_argument("--keep-metadata", action="store_true", help="keep EXIF and XMP in the file")
 
 
@@ -172,7 +174,7 @@ def _compress(options: argparse.Namespace) -> None:
         from vgic_lib.codec import conversion
         from vgic_lib.models import store
 
-        model = store.load_model(options.model or store.DEFAULT_MODEL)
+        model = store.load_model(options.model or tunes.default_model(options.tune))
         targets = options.target_bytes, options.target_psnr, options.target_ssimulacra2
         rate = options.quality, options.search_steps, *targets, options.tune
         _convert(options, conversion.compression(model, *rate, options.keep_metadata))

@@ -38,7 +38,7 @@ OPTIONS = {  # name -> what it may be, in types and in words
     "quality": ((Real, type(None)), "a number"),
     "search_steps": ((Integral,), "a whole number"),
     "tune": ((str,), "the name of a tune"),
-    "model": ((str,), "the name of a model"),
+    "model": ((str, type(None)), "the name of a model"),
     "target_bytes": ((Integral, type(None)), "a whole number"),
     "target_psnr": ((Real, type(None)), "a number"),
     "target_ssimulacra2": ((Real, type(None)), "a number"),
@@ -59,16 +59,15 @@ class VgicImageFile(ImageFile.ImageFile):
         except BitstreamError as error:
             raise SyntaxError(str(error)) from error  # how plug-ins tell Pillow that a file is not theirs
         self._size = header.width, header.height
-        self._mode = ("L" if Layout.GRAY in header.layout else "RGB") + "A" * (Layout.ALPHA in header.layout)
+        self._mode = header.layout.mode
         self.tile = [ImageFile._Tile(FORMAT, (0, 0, *self._size))]
         if Layout.METADATA in header.layout:
-            self.info |= self._metadata(header.layout)
+            self.info |= self._metadata()
 
-    def _metadata(self, layout: Layout) -> dict[str, bytes]:
+    def _metadata(self) -> dict[str, bytes]:
         self.fp.seek(0)
         try:
-            sections = container.unpack(self.fp.read())[1]
-            return container.unpack_metadata(sections[-2 if Layout.ALPHA in layout else -1])
+            return container.unpack_metadata(container.unpack(self.fp.read()).metadata)
         except BitstreamError as error:
             raise SyntaxError(f"its metadata cannot be read: {error}") from error
 

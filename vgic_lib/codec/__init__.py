@@ -2,7 +2,7 @@
 """Picture to .vgic bytes and back, rate control, files and folders."""
 
 from vgic_lib.codec.image import DEFAULT_QUALITY, DEFAULT_TUNE, Encoded, check_options, compress, encode
-from vgic_lib.codec.reading import FileInfo, check_pixels, decompress, info
+from vgic_lib.codec.reading import FileInfo, decompress, info
 
 __all__ = [
     "DEFAULT_QUALITY",
@@ -10,7 +10,6 @@ __all__ = [
     "Encoded",
     "FileInfo",
     "check_options",
-    "check_pixels",
     "compress",
     "decompress",
     "encode",

@@ -11,7 +11,6 @@ and is then never replaced without `force`.
 """
 
 import hashlib
-import io
 import os
 import sys
 import time
@@ -23,31 +22,21 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, PngImagePlugin
-
 from vgic_lib import codec
 from vgic_lib.bitstream import container
 from vgic_lib.cluster import Place, each
-from vgic_lib.codec.folders import files_below, new_names
+from vgic_lib.codec import reading
+from vgic_lib.codec.folders import new_names
 from vgic_lib.codec.memory import check_memory, is_out_of_memory
-from vgic_lib.errors import ImageError, ParameterError, StorageError, VgicError
-from vgic_lib.files import atomic_path, is_special, read_bytes
+from vgic_lib.codec.saving import FORMATS, picture_bytes
+from vgic_lib.errors import DataError, ImageError, ParameterError, StorageError, VgicError
+from vgic_lib.files import atomic_path, files_below, is_special, read_bytes
 from vgic_lib.images import endings, read_with_metadata
-from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel
 from vgic_lib.progress import counted
 
 ENDING = ".vgic"
 STREAM = "-"  # standard input or output
-
-_FORMATS = {  # ending of a decompressed picture -> Pillow's format and its options
-    ".png": ("PNG", {}),
-    ".webp": ("WEBP", {"lossless": True}),
-    ".tif": ("TIFF", {"compression": "tiff_lzw"}),
-    ".tiff": ("TIFF", {"compression": "tiff_lzw"}),
-    ".jpg": ("JPEG", {"quality": 95}),
-    ".jpeg": ("JPEG", {"quality": 95}),
-}
 
 
 class Made(NamedTuple):
@@ -130,17 +119,17 @@ def decompression(max_pixels: int = container.MAX_PIXELS) -> Conversion:
     """Files of .vgic to pictures; what can go wrong is in `codec.decompress` and `memory`."""
 
     def convert(name: str, content: bytes, ending: str) -> Made:
-        header = container.unpack(content)[0]
-        codec.check_pixels(header.width, header.height, max_pixels)
-        model = store.find_model(header.model_id.to_bytes(4))
-        check_memory(header.width, header.height, model, "decompress")
-        image = codec.decompress(content, model)
-        return Made(_picture_bytes(image, ending), f"{image.width} x {image.height} {image.mode}")
+        parts = container.unpack(content)
+        reading.check_pixels(parts.header, max_pixels)
+        model = reading.model_of(parts.header)
+        check_memory(parts.header.width, parts.header.height, model, "decompress")
+        image = reading.decode(parts, model)
+        return Made(picture_bytes(image, ending), f"{image.width} x {image.height} {image.mode}")
 
     def new_name(name: str) -> str:
         return f"{Path(name).stem}.png"
 
-    return Conversion(convert, "", frozenset({ENDING}), tuple(_FORMATS), new_name, "decompress")
+    return Conversion(convert, "", frozenset({ENDING}), tuple(FORMATS), new_name, "decompress")
 
 
 def run(
@@ -199,17 +188,19 @@ def read_input(source: str) -> bytes:
 def _run_folder(conversion: Conversion, source: Path, target: str, force: bool, at: Place | None) -> Summary:
     if target == STREAM or (os.path.exists(target) and not os.path.isdir(target)):
         raise ParameterError(f"{source} is a folder, but {target} is not a folder; choose another output")
-    names, errors = files_below(source, conversion.endings)
-    jobs = list(new_names(names, conversion.new_name).items())
+    names, unreadable = files_below(source, conversion.endings)
+    if not names and not unreadable:
+        raise DataError(f"{source} holds no file to convert; check the folder's name")
+    renamed = new_names(names, conversion.new_name)
     folders = (source.absolute(), Path(target).absolute()) if at else (source, Path(target))
-    work = partial(_note, conversion, *folders, force)
-    with closing(
-        each(work, jobs, conversion.label, at, [source / name for name in names[:1]], folders[1])
-    ) as done:
-        found = [result for _, result in sorted(done, key=itemgetter(0))]
-    failed = [(name, error) for name, error in zip(names, found, strict=True) if isinstance(error, VgicError)]
-    errors += [_naming(str(folders[0] / name), error) for name, error in failed]
-    notes = Counter(note for note in found if isinstance(note, str))
+    work, reads = partial(_note, conversion, *folders, force), [source / name for name in names[:1]]
+    with closing(each(work, list(renamed.items()), conversion.label, at, reads, folders[1])) as done:
+        found = dict(zip(renamed, (result for _, result in sorted(done, key=itemgetter(0))), strict=True))
+    errors = [f"{source / folder} {reason}" for folder, reason in unreadable.items()]
+    for name, error in found.items():
+        if isinstance(error, VgicError):
+            errors.append(_naming(str(folders[0] / name), error))
+    notes = Counter(note for note in found.values() if isinstance(note, str))
     told = "".join(f", {count} {note}" for note, count in notes.items() if note)
     return Summary(target, f"{notes.total()} of {len(names)} files done{told}", tuple(errors), len(names))
 
@@ -302,21 +293,3 @@ def _named(source: str, label: str) -> Iterator[None]:
 def _naming(name: str, error: VgicError) -> str:
     """What an error says, with the name of the file that it is about."""
     return str(error) if name in str(error) else f"{name}: {error}"
-
-
-def _picture_bytes(image: Image.Image, ending: str) -> bytes:
-    """`image` in the format of an `ending`; PNG where that names none."""
-    kind, options = _FORMATS.get(ending.lower(), _FORMATS[".png"])
-    if kind != "TIFF":  # there they are tags of the picture itself
-        options = options | {name: image.info[name] for name in ("exif", "xmp") if name in image.info}
-    if kind == "PNG" and "xmp" in options:
-        options["pnginfo"] = PngImagePlugin.PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode(errors="replace"))
-    stream = io.BytesIO()
-    try:
-        image.save(stream, kind, **options)
-    except (OSError, ValueError) as error:  # alpha in JPEG, sides that WebP does not hold
-        raise ImageError(
-            f"{kind} cannot hold this picture ({error}); choose a name that ends in .png"
-        ) from error
-    return stream.getvalue()

@@ -15,18 +15,17 @@ from PIL import Image
 
 from vgic_lib.bitstream import container
 from vgic_lib.bitstream.container import Header, Layout
-from vgic_lib.codec.reading import MODES, decode
+from vgic_lib.codec.reading import decode
 from vgic_lib.environment import plain_arithmetic
 from vgic_lib.errors import ImageError, ParameterError
 from vgic_lib.images import normalise_image, to_tensor
 from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel, Latents, Setting
-from vgic_lib.models.store import DEFAULT_MODEL
-from vgic_lib.search.objectives import DEFAULT_TUNE, check_tune
+from vgic_lib.models.tunes import DEFAULT_TUNE, check_tune, default_model
 
 DEFAULT_QUALITY = 50
 
-_LAYOUTS = {mode: layout for layout, mode in MODES.items()}
+_LAYOUTS = {layout.mode: layout for layout in map(Layout, range(Layout.METADATA))}  # of pixels alone
 
 
 class Encoded(NamedTuple):
@@ -40,7 +39,7 @@ class Encoded(NamedTuple):
 def compress(
     image: Image.Image,
     *,
-    model: str | LatentModel = DEFAULT_MODEL,
+    model: str | LatentModel | None = None,
     quality: float | None = None,
     search_steps: int = 0,
     target_bytes: int | None = None,
@@ -57,14 +56,15 @@ def compress(
 
     Args:
         image: any picture that `normalise_image` takes.
-        model: a model, its name, or the path of a weights file.
+        model: a model, its name, or the path of a weights file. Default: the model for `tune`.
         quality: 1 to 100; more is larger and closer to the original. Default: DEFAULT_QUALITY.
         search_steps: gradient steps that improve the latents of this picture; 0 for none.
         target_bytes: largest size of the file, instead of `quality`.
         target_psnr: smallest PSNR over RGB values in dB, instead of `quality`.
         target_ssimulacra2: smallest score by `metrics.ssimulacra2`, instead of `quality`.
         setting: operating point of the model, instead of `quality`.
-        tune: what a search improves, a key of `search.objectives.TUNES`; nothing changes without steps.
+        tune: what a search improves, a key of `models.tunes.TUNED_MODELS`; with the same model, nothing
+            changes without steps.
         exif: to be kept, as Pillow has it in `Image.info`; its orientation should be 1.
         xmp: to be kept, likewise.
         report: called after each search step with its TracePoint; raising StopIteration ends the search.
@@ -77,7 +77,7 @@ def compress(
             setting and targets.
     """
     check_options(quality, search_steps, target_bytes, target_psnr, target_ssimulacra2, setting, tune)
-    model = store.load_model(model) if isinstance(model, str) else model
+    model = _loaded(model, tune)
     image = normalise_image(image)
     if max(image.size) > container.MAX_SIDE:
         raise ImageError(f"a side of the picture exceeds {container.MAX_SIDE} pixels; make it smaller first")
@@ -97,7 +97,7 @@ def compress(
     target, score = target_psnr if by_psnr else target_ssimulacra2, scale.judge(image.convert("RGB"))
 
     def measure(data: bytes) -> float:
-        return score(decode(data, model).convert("RGB"))
+        return score(decode(container.unpack(data), model).convert("RGB"))
 
     return rate_control.meet_score(attempt, measure, ladder, scale, target, search_steps)
 
@@ -123,11 +123,23 @@ def check_options(
 
 
 @plain_arithmetic(gradients=False)
-def encode(image: Image.Image, *, model: str | LatentModel = DEFAULT_MODEL, **options: object) -> Encoded:
+def encode(
+    image: Image.Image,
+    *,
+    model: str | LatentModel | None = None,
+    tune: str = DEFAULT_TUNE,
+    **options: object,
+) -> Encoded:
     """Compress `image` and reconstruct it as a decoder will; options and errors as in `compress`."""
-    model = store.load_model(model) if isinstance(model, str) else model
-    data = compress(image, model=model, **options)
-    return Encoded(data, decode(data, model))
+    model = _loaded(model, tune)
+    data = compress(image, model=model, tune=tune, **options)
+    return Encoded(data, decode(container.unpack(data), model))
+
+
+def _loaded(model: str | LatentModel | None, tune: str) -> LatentModel:
+    """The model that is meant, ready for use."""
+    name = default_model(tune) if model is None else model
+    return store.load_model(name) if isinstance(name, str) else name
 
 
 def _attempts(

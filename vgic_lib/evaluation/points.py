@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from vgic_lib import codec, paths
+from vgic_lib.bitstream import container
 from vgic_lib.codec.reading import read
 from vgic_lib.errors import ParameterError
 from vgic_lib.evaluation.classical import ClassicalCodec, classical_codec
@@ -177,7 +178,7 @@ def _ratio_point(model: LatentModel, ratio: float, steps: int, tune: str) -> Poi
 
 
 def _inspect(model: LatentModel, data: bytes) -> LatentFacts:
-    contents = read(data, model)
+    contents = read(container.unpack(data), model)
     with torch.no_grad():
         bits = model.quantise(contents.latents, contents.setting).bits
     return LatentFacts(sum(y.numel() for y in contents.latents), float(bits.sum()))

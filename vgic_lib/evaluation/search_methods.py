@@ -16,9 +16,9 @@ from vgic_lib.evaluation.points import OperatingPoint
 from vgic_lib.evaluation.rate_distortion import bd_rate
 from vgic_lib.images import to_tensor
 from vgic_lib.models.base import LatentModel
+from vgic_lib.models.tunes import DEFAULT_TUNE
 from vgic_lib.progress import progress
 from vgic_lib.search.latent_search import RELAXATIONS, SearchConfig, search
-from vgic_lib.search.objectives import DEFAULT_TUNE
 
 FROM_NOISE, AS_2020 = "from-noise", "2020"
 KEY = ["image", "model", "model_id", "method", "setting", "steps", "trade"]

@@ -26,7 +26,6 @@ from vgic_lib.networks.vaegan import Generator
 MODELS: dict[str, type[LatentModel]] = {model.kind: model for model in (VaeGan, HyperpriorModel)}
 SUFFIX = ".safetensors"
 ID_BYTES = 4
-DEFAULT_MODEL = "hyperprior"
 
 
 class ModelCard(NamedTuple):

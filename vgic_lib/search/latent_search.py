@@ -22,12 +22,11 @@ from torch import Tensor
 from vgic_lib.environment import has_bfloat16, plain_arithmetic
 from vgic_lib.errors import ParameterError
 from vgic_lib.models.base import LatentModel, Latents, Setting
+from vgic_lib.models.tunes import DEFAULT_TUNE, check_tune
 from vgic_lib.search.objectives import (
-    DEFAULT_TUNE,
     DOUBLING_GAIN_DB,
     TUNES,
     Objective,
-    check_tune,
     equal_trade_off,
     objective_bpp,
     objective_db,
@@ -61,7 +60,7 @@ class SearchConfig:
             raise ParameterError(f"unknown start {self.start!r}; choose encoder or noise")
         if self.steps < 0 or self.check_every < 1:
             raise ParameterError("a search needs steps of at least 0 and check_every of at least 1")
-        check_tune(self.tune)
+        check_tune(self.tune, TUNES)
 
 
 class TracePoint(NamedTuple):

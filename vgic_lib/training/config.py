@@ -151,6 +151,7 @@ class HyperpriorConfig(TrainingConfig, Architecture):
     clip_norm: float = 1.0
     validate_every: int = 500
     model: Literal["hyperprior"] = "hyperprior"
+    tune: Literal["psnr", "eye"] = "psnr"  # what pictures are to be near in, of `search.objectives.TUNES`
     lambda_low: float = 8e-4  # of lambda * 255**2 * MSE + bits per pixel, at the lowest quality
     lambda_high: float = 0.15  # at the highest; geometric between
     crop_side: int = 128  # pixels, a multiple of 16; with 64, z covers the whole crop
