@@ -132,7 +132,7 @@ def _local_cluster(workers: int | None) -> Iterator[Any]:
 
     with _no_interrupt():
         cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None,
+            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0",
             memory_limit=0,  # each picture is compared with the free memory before it is worked on
             silence_logs=logging.CRITICAL + 1,
         )  # fmt: skip
