@@ -85,7 +85,7 @@ def each(
 
     Raises:
         ClusterError: no scheduler, too few workers, or workers that cannot do this; no job has begun then.
-        ClusterError: the scheduler is lost.
+            Or the scheduler is lost later on.
     """
     if at is None or not jobs:
         yield from progress(
@@ -114,10 +114,8 @@ def _connected(at: Place) -> Iterator["Client"]:
                     resolve_address(address)
                 client = Client(address, timeout=CONNECT_S, set_as_default=False)
             except (OSError, RuntimeError, TypeError, ValueError) as error:
-                raise ClusterError(
-                    f"no Dask scheduler answers at {at.where}; start one with 'dask scheduler', or correct "
-                    "the address"
-                ) from error
+                advice = "start one with 'dask scheduler', or correct the address"
+                raise ClusterError(f"no Dask scheduler answers at {at.where}; {advice}") from error
         with client:
             _await_workers(client, at)
             _check_versions(client)
@@ -172,13 +170,11 @@ def _check_versions(client: "Client") -> None:
     found = client.get_versions(packages=environment.PACKAGES)
     here = found["client"]["packages"]
     others = {f"worker {name}": facts["packages"] for name, facts in found["workers"].items()}
-    for name, packages in {**others, "the scheduler": found["scheduler"]["packages"]}.items():
+    scheduler = found["scheduler"]["packages"]  # it opens no job, so it needs less
+    others["the scheduler"] = here | {name: scheduler[name] for name in ("dask", "distributed", "vgic")}
+    for name, packages in others.items():
         for package, version in here.items():
-            there, known = (
-                packages.get(package),
-                name != "the scheduler" or package in ("dask", "distributed"),
-            )
-            if known and _release(package, there) != _release(package, version):
+            if _release(package, there := packages.get(package)) != _release(package, version):
                 raise ClusterError(
                     f"{name} has {package} {there or '(none)'}, this process {version}; install the same"
                 )
@@ -196,18 +192,16 @@ def _checked(
     """Yield what workers need to call `function`. Raises ClusterError if one of them cannot."""
     import cloudpickle
 
-    seen = {str(path.absolute()): path.stat().st_size for path in reads}
+    seen = {str(path.absolute()): path.stat().st_size for path in reads if path.is_file()}
     with _probe(writes) as probe:
         if probe:
             seen[str(probe)] = 0
-        task = worker.Task(
-            cloudpickle.dumps(function), str(paths.root().absolute()), environment.library_digest(), seen
-        )
-        pickled = pickle.dumps(task)
-        for name, lacks in client.run(worker.lacking, pickled, on_error="return").items():
+        home, digest = str(paths.root().absolute()), environment.library_digest()
+        task = pickle.dumps(worker.Task(cloudpickle.dumps(function), home, digest, seen))
+        for name, lacks in client.run(worker.lacking, task, on_error="return").items():
             if lacks:
                 raise ClusterError(f"worker {name}: {lacks}")
-        yield pickled
+        yield task
 
 
 @contextmanager
