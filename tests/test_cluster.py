@@ -29,17 +29,15 @@ from vgic_lib.models import store
 @pytest.fixture(scope="module")
 def at():
     """Two workers on loopback, with a scheduler in this process; a job may take one of them down once."""
-    distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`: dask and distributed")
+    pytest.importorskip("distributed", reason="needs the extra `cluster`: dask and distributed")
     import dask
 
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         pytest.MonkeyPatch.context() as patch,
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
     ):
         patch.setenv("OMP_NUM_THREADS", "1")
-        with distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=0, silence_logs=60
-        ) as local:
+        with cluster._local_cluster(2) as local:
             yield cluster.Place(local.scheduler_address)
 
 

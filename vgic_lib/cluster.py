@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 LOCAL = "local"
+SILENT = logging.CRITICAL + 1
 CONNECT_S = 10.0  # for a scheduler to answer
 ARRIVE_S = 60.0  # for workers to be there
 CLOSE_S = 20.0  # for workers to end in an orderly way
@@ -105,7 +106,7 @@ def _connected(at: Place) -> Iterator["Client"]:
     log = logging.getLogger("distributed")  # it reports every worker that goes, with tracebacks
     with ExitStack() as stack:
         stack.callback(log.setLevel, log.level)
-        log.setLevel(logging.CRITICAL + 1)
+        log.setLevel(SILENT)
         address = stack.enter_context(_local_cluster(at.workers)) if at.where == LOCAL else at.where
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of versions: see `_check_versions`
@@ -126,18 +127,19 @@ def _connected(at: Place) -> Iterator["Client"]:
 @contextmanager
 def _local_cluster(workers: int | None) -> Iterator[Any]:
     """Processes with one thread each. Ctrl-C does not reach them: they are ended by this process."""
+    import dask
     from distributed import LocalCluster
 
-    with _no_interrupt():
-        cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0",
-            memory_limit=0,  # each picture is compared with the free memory before it is worked on
-            silence_logs=logging.CRITICAL + 1,
-        )  # fmt: skip
-    try:
-        yield cluster
-    finally:
-        cluster.close(timeout=CLOSE_S)
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}):  # a killed one may start slowly
+        with _no_interrupt():
+            cluster = LocalCluster(
+                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0",
+                silence_logs=SILENT, memory_limit=0,  # a picture is compared with what is free before its turn
+            )  # fmt: skip
+        try:
+            yield cluster
+        finally:
+            cluster.close(timeout=CLOSE_S)
 
 
 @contextmanager
@@ -158,9 +160,8 @@ def _await_workers(client: "Client", at: Place) -> None:
     with suppress(TimeoutError):
         client.wait_for_workers(wanted, timeout=ARRIVE_S)
         return
-    found = len(client.nthreads())
     raise ClusterError(
-        f"{found} of {wanted} workers have come to {at.where} within {ARRIVE_S:g} s; start more with "
+        f"{len(client.nthreads())} of {wanted} workers have come to {at.where} within {ARRIVE_S:g} s; start more with "
         "'dask worker', or ask for fewer with --workers"
     )
 
