@@ -134,7 +134,7 @@ def _local_cluster(workers: int | None) -> Iterator[Any]:
         with _no_interrupt():
             cluster = LocalCluster(
                 n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0",
-                silence_logs=SILENT, memory_limit=0,  # a picture is compared with what is free before its turn
+                silence_logs=SILENT, memory_limit=0,  # each picture asks for what is free
             )  # fmt: skip
         try:
             yield cluster
@@ -160,10 +160,8 @@ def _await_workers(client: "Client", at: Place) -> None:
     with suppress(TimeoutError):
         client.wait_for_workers(wanted, timeout=ARRIVE_S)
         return
-    raise ClusterError(
-        f"{len(client.nthreads())} of {wanted} workers have come to {at.where} within {ARRIVE_S:g} s; start more with "
-        "'dask worker', or ask for fewer with --workers"
-    )
+    found, advice = len(client.nthreads()), "start more with 'dask worker', or ask for fewer with --workers"
+    raise ClusterError(f"{found} of {wanted} workers have come to {at.where} within {ARRIVE_S:g} s; {advice}")
 
 
 def _check_versions(client: "Client") -> None:
