@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.jobs import fail, kill_at_three, write_slowly
 from helpers.tiny_hyperprior import tiny_model
 from helpers.workbook import COUNT, TABLE, write_notebook, write_profile
 from PIL import Image
@@ -22,7 +23,6 @@ from vgic_lib.codec import conversion
 from vgic_lib.errors import ClusterError, ParameterError, PictureWarning
 from vgic_lib.evaluation import bench, measure
 from vgic_lib.evaluation.points import latent_points, operating_points
-from vgic_lib.files import write_text
 from vgic_lib.models import store
 
 
@@ -116,12 +116,6 @@ def bench_picture(path, context):
     return picture
 
 
-def write_slowly(path):
-    time.sleep(0.05)
-    write_text(path, path.name)
-    return os.getpid()
-
-
 def test_a_killed_worker_loses_nothing(at, tmp_path):
     jobs = [tmp_path / "out" / f"{number}" for number in range(60)]
     results, killed = {}, None
@@ -137,20 +131,10 @@ def test_a_killed_worker_loses_nothing(at, tmp_path):
     assert all(found[path.name] == path.name.encode() for path in jobs)
 
 
-def kill_at_three(number):
-    if number == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
 def test_a_job_that_kills_its_workers_costs_itself_alone(at):
     results = collected(range(9), kill_at_three, at)
     assert isinstance(results.pop(3), ClusterError)
     assert results == {number: number for number in range(9) if number != 3}
-
-
-def fail(number):
-    raise [ParameterError("refused"), ZeroDivisionError("a fault of ours")][number]
 
 
 def test_errors_of_a_job(at):
@@ -226,13 +210,10 @@ def test_a_scheduler_that_is_lost(tmp_path):
     pytest.importorskip("distributed", reason="needs the extra `cluster`: dask and distributed")
     from distributed import LocalCluster
 
-    def stop(number):
-        return number
-
     with LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=":0"
     ) as local:
-        work = cluster.each(stop, range(10**6), "jobs", cluster.Place(local.scheduler_address))
+        work = cluster.each(abs, range(10**6), "jobs", cluster.Place(local.scheduler_address))
         next(work)
         local.close()
         with pytest.raises(ClusterError, match="the scheduler is lost; run the same command again"):
