@@ -74,7 +74,7 @@ class Timed:
 def overheads(timed):
     """Cost of a task, and of a job in it, in CPU time of client and scheduler."""
     found = {}
-    for batch, jobs in ((1, 2000), (100, 100_000), (1000, 300_000)):
+    for batch, jobs in ((1, 1000), (100, 50_000), (1000, 100_000)):
         cluster.LARGEST_BATCH = batch
         found[batch] = timed(f"nothing, {batch} a task", nothing, range(jobs))[0] / jobs
     job_s = (1000 * found[1000] - 100 * found[100]) / 900
