@@ -26,6 +26,7 @@ from PIL import Image
 from vgic_lib import cluster, codec, files
 from vgic_lib.codec import conversion
 from vgic_lib.models import store
+from vgic_lib.models.tunes import DEFAULT_MODEL
 
 SIDE = 16  # pixels of a tiny picture
 MIB = 2**20
@@ -87,7 +88,7 @@ def overheads(timed):
 def one_picture():
     """CPU seconds of a picture of 768 x 512 pixels, and peak memory of this process."""
     image = Image.fromarray(np.tile(skimage.data.astronaut(), (1, 2, 1))[:, :768])
-    model = store.load_model(store.DEFAULT_MODEL)
+    model = store.load_model(DEFAULT_MODEL)
     data = codec.compress(image, model=model)
     for name, work in (
         ("compress", lambda: codec.compress(image, model=model)),
@@ -143,7 +144,7 @@ def main():
         target = folder / "out"
         work = partial(copy, folder / "0.png", target)
         timed("tiny files", work, range(options.jobs), writes=target)
-        compression = conversion.compression(store.load_model(store.DEFAULT_MODEL))
+        compression = conversion.compression(store.load_model(DEFAULT_MODEL))
         work = partial(conversion._note, compression, folder, folder, False)
         names = [(Path(f"{number}.png"), Path(f"{number}.vgic")) for number in range(options.pictures)]
         timed(f"pictures of {SIDE} x {SIDE}", work, names, writes=folder)
