@@ -170,7 +170,7 @@ def test_a_worker_of_another_version(at, monkeypatch):
 
     versions = version_module.get_versions
 
-    def newer(packages):
+    def newer(packages=None):
         found = versions(packages)
         found["packages"]["torch"] = "99.0"
         return found
@@ -190,7 +190,7 @@ def test_a_worker_with_other_code(at, monkeypatch):
 
 def test_fewer_workers_than_asked_for(at, monkeypatch):
     monkeypatch.setattr(cluster, "ARRIVE_S", 0.3)
-    with pytest.raises(ClusterError, match="2 of 5 workers have come .* --workers"):
+    with pytest.raises(ClusterError, match="[12] of 5 workers have come .* --workers"):
         collected(range(3), abs, at._replace(workers=5))
 
 

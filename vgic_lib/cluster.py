@@ -252,7 +252,8 @@ def _results(client: "Client", task: bytes, jobs: Sequence[Job]) -> Iterator[tup
                     again += [range(number, number + 1) for number in batch]
                 else:
                     yield batch[0], _blame(future, answer)
-            if again := [*again, *islice(batches, AHEAD * threads - len(futures))]:
+            free = max(0, AHEAD * threads - len(futures) - len(again))
+            if again := [*again, *islice(batches, free)]:
                 submit(again)
     finally:
         with suppress(Exception):  # a scheduler that is lost has cancelled them
