@@ -28,13 +28,13 @@ from vgic_lib.models import store
 
 @pytest.fixture(scope="module")
 def at():
-    """Two workers on loopback, with a scheduler in this process; a job may take one of them down once."""
+    """Two workers on loopback, with a scheduler in this process that suspects a job as soon as a worker is lost."""
     pytest.importorskip("distributed", reason="needs the extra `cluster`: dask and distributed")
     import dask
 
     with (
         pytest.MonkeyPatch.context() as patch,
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
     ):
         patch.setenv("OMP_NUM_THREADS", "1")
         with cluster._local_cluster(2) as local:

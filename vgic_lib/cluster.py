@@ -238,9 +238,9 @@ def _results(client: "Client", task: bytes, jobs: Sequence[Job]) -> Iterator[tup
         ready.update(sent)
 
     submit(list(islice(batches, AHEAD * threads)))
+    suspects, alone = [], set()
     try:
         for finished in ready.batches():
-            again = []
             for future, answer in finished:
                 batch = futures.pop(future)
                 if future.status == "finished":
@@ -248,13 +248,18 @@ def _results(client: "Client", task: bytes, jobs: Sequence[Job]) -> Iterator[tup
                     for warning in answer.warnings:
                         warnings.warn(PictureWarning(*warning), stacklevel=2)
                     yield from zip(batch, answer.results, strict=True)
-                elif len(batch) > 1:  # one of them is to blame
-                    again += [range(number, number + 1) for number in batch]
+                elif future.status != "error":
+                    advice = "run the same command again: what is finished is kept"
+                    raise ClusterError(f"the scheduler is lost; {advice}")
+                elif batch in alone:
+                    yield batch[0], _blame(answer[1])
                 else:
-                    yield batch[0], _blame(future, answer)
-            free = max(0, AHEAD * threads - len(futures) - len(again))
-            if again := [*again, *islice(batches, free)]:
-                submit(again)
+                    suspects += [range(number, number + 1) for number in batch]
+            if more := list(islice(batches, AHEAD * threads - len(futures))):
+                submit(more)
+            elif suspects and not futures:  # one by one, for all that waits on a lost worker is suspected
+                alone.add(suspects[-1])
+                submit([suspects.pop()])
     finally:
         with suppress(Exception):  # a scheduler that is lost has cancelled them
             client.cancel(list(futures), force=True)
@@ -286,15 +291,12 @@ class _Batches:
         return range(first, self._next)
 
 
-def _blame(future: Any, answer: Any) -> ClusterError:  # noqa: ANN401 - what Dask says
-    """The error of a job that no worker could do. Raises what an unexpected error is, and ClusterError."""
+def _blame(error: Exception) -> ClusterError:
+    """The error of a job that failed alone; raises one that no job should have."""
     from distributed import KilledWorker
 
-    if future.status == "error":
-        error = answer[1]
-        if isinstance(error, KilledWorker):
-            return ClusterError("every worker that tried was killed, perhaps for lack of memory")
-        if isinstance(error, ClusterError):
-            return error
-        raise error
-    raise ClusterError("the scheduler is lost; run the same command again: what is finished is kept")
+    if isinstance(error, KilledWorker):
+        return ClusterError("every worker that tried was killed, perhaps for lack of memory")
+    if isinstance(error, ClusterError):
+        return error
+    raise error
