@@ -28,7 +28,7 @@ from vgic_lib.models import store
 
 @pytest.fixture(scope="module")
 def at():
-    """Two workers on loopback, with a scheduler in this process that suspects a job as soon as a worker is lost."""
+    """Two workers on loopback; the scheduler suspects a job as soon as its worker is lost."""
     pytest.importorskip("distributed", reason="needs the extra `cluster`: dask and distributed")
     import dask
 

@@ -249,8 +249,7 @@ def _results(client: "Client", task: bytes, jobs: Sequence[Job]) -> Iterator[tup
                         warnings.warn(PictureWarning(*warning), stacklevel=2)
                     yield from zip(batch, answer.results, strict=True)
                 elif future.status != "error":
-                    advice = "run the same command again: what is finished is kept"
-                    raise ClusterError(f"the scheduler is lost; {advice}")
+                    raise ClusterError("the scheduler is lost; run the same command again to go on")
                 elif batch in alone:
                     yield batch[0], _blame(answer[1])
                 else:
