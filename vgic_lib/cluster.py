@@ -89,9 +89,8 @@ def each(
             Or the scheduler is lost later on.
     """
     if at is None or not jobs:
-        yield from progress(
-            ((n, worker.attempt(function, job)) for n, job in enumerate(jobs)), label, len(jobs)
-        )
+        done = ((number, worker.attempt(function, job)) for number, job in enumerate(jobs))
+        yield from progress(done, label, len(jobs))
         return
     with _connected(at) as client, _checked(client, function, reads, writes) as task:
         yield from progress(_results(client, task, jobs), label, len(jobs))
