@@ -17,6 +17,7 @@ from vgic_lib import __version__, cluster, files, terminal
 from vgic_lib.errors import BitstreamError, ModelError, PictureWarning, VgicError
 from vgic_lib.formats.limits import MAX_PIXELS
 from vgic_lib.models import tunes
+from vgic_lib.models.tunes import USUAL_REALISM
 
 if TYPE_CHECKING:
     from vgic_lib.codec.conversion import Conversion
@@ -86,13 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     decompress = add("decompress", _decompress, "turn a .vgic file, or a folder of them, into pictures")
     decompress.epilog = f"In a folder, a.png.vgic becomes a.png.png, and a.vgic a.png. {_REPEATED}"
     _add_paths(decompress)
-    decompress.add_argument(
-        "--max-pixels",
-        type=int,
-        default=MAX_PIXELS,
-        metavar="N",
-        help="refuse larger ones (default: 67 million)",
-    )
+    _add_decompress_options(decompress)
     info = add("info", _info, "show what is in a .vgic file, or what a model is")
     subject = info.add_mutually_exclusive_group(required=True)
     subject.add_argument("input", metavar="FILE", nargs="?", help=".vgic file; - for standard input")
@@ -128,12 +123,21 @@ def _add_compress_options(parser: argparse.ArgumentParser) -> None:
     known = f"{' or '.join(tunes.TUNED_MODELS)} (default: {tunes.DEFAULT_TUNE})"
     steps = {"type": int, "default": 0, "metavar": "N"}
     parser.add_argument("--search-steps", **steps, help="steps of latent search (default: 0)")
-    parser.add_argument("--tune", default=tunes.DEFAULT_TUNE, help=f"what search is for: {known}")
+    parser.add_argument("--tune", metavar="T", help=f"what pictures are to be near in: {known}")
     parser.add_argument("--keep-metadata", action="store_true", help="keep EXIF and XMP in the file")
 
 
+def _add_decompress_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--realism", type=float, nargs="?", const=USUAL_REALISM, default=0.0, metavar="R",
+        help="0 to 1 (default: 0; without a number 1): texture that looks real and is invented in part",
+    )  # fmt: skip
+    limit = {"type": int, "default": MAX_PIXELS, "metavar": "N"}
+    parser.add_argument("--max-pixels", **limit, help="refuse larger ones (default: 67 million)")
+
+
 def _add_train_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="vaegan", help="vaegan or hyperprior (default: vaegan)")
+    parser.add_argument("--model", default="vaegan", help="vaegan (default), hyperprior or head")
     parser.add_argument("--preset", metavar="NAME", help="settings to start from (default: by model, device)")
     parser.add_argument(
         "--num-channels", metavar="N", help="latent channels, such as 8, or 2,4,8 with --nested"
@@ -174,7 +178,7 @@ def _compress(options: argparse.Namespace) -> None:
         from vgic_lib.codec import conversion
         from vgic_lib.models import store
 
-        model = store.load_model(options.model or tunes.default_model(options.tune))
+        model = store.load_model(options.model or tunes.default_model(options.tune or tunes.DEFAULT_TUNE))
         targets = options.target_bytes, options.target_psnr, options.target_ssimulacra2
         rate = options.quality, options.search_steps, *targets, options.tune
         _convert(options, conversion.compression(model, *rate, options.keep_metadata))
@@ -185,7 +189,7 @@ def _decompress(options: argparse.Namespace) -> None:
     with _prompt_interrupt(options):
         from vgic_lib.codec import conversion
 
-        _convert(options, conversion.decompression(options.max_pixels))
+        _convert(options, conversion.decompression(options.max_pixels, options.realism))
 
 
 def _prompt_interrupt(options: argparse.Namespace) -> AbstractContextManager[None]:

@@ -5,6 +5,9 @@
     picture = Image.open("photo.vgic")
     picture.save("small.vgic", quality=60)
 
+Pictures of models with a generative head may look more real than they are: set `picture.realism`, 0 to 1,
+before the pixels are asked for. What is added is invented in part.
+
 Options of `save` are those of `codec.compress`: quality, search_steps, tune, model, target_bytes,
 target_psnr, target_ssimulacra2, exif, xmp. As Pillow's own formats do, it ignores other options.
 
@@ -30,6 +33,7 @@ from vgic_lib.bitstream import container
 from vgic_lib.bitstream.container import Layout
 from vgic_lib.errors import BitstreamError, ParameterError, VgicError
 from vgic_lib.files import write_bytes
+from vgic_lib.models.tunes import check_realism
 
 FORMAT = "VGIC"
 EXTENSION = ".vgic"
@@ -60,9 +64,29 @@ class VgicImageFile(ImageFile.ImageFile):
             raise SyntaxError(str(error)) from error  # how plug-ins tell Pillow that a file is not theirs
         self._size = header.width, header.height
         self._mode = header.layout.mode
-        self.tile = [ImageFile._Tile(FORMAT, (0, 0, *self._size))]
+        self.realism = 0.0
         if Layout.METADATA in header.layout:
             self.info |= self._metadata()
+
+    @property
+    def realism(self) -> float:
+        """How much of what the model's generative head adds is shown, 0 (nothing) to 1.
+
+        Raises:
+            ValueError: the new value is out of range, or the pixels are decoded already.
+        """
+        return self._realism
+
+    @realism.setter
+    def realism(self, value: float) -> None:
+        try:
+            check_realism(value)
+        except ParameterError as error:
+            raise ValueError(str(error)) from error
+        if self._im is not None:
+            raise ValueError("the picture is decoded already; set its realism right after opening it")
+        self._realism = value
+        self.tile = [ImageFile._Tile(FORMAT, (0, 0, *self._size), 0, (value,))]
 
     def _metadata(self) -> dict[str, bytes]:
         self.fp.seek(0)
@@ -101,7 +125,7 @@ class VgicDecoder(ImageFile.PyDecoder):
         from vgic_lib import codec  # imports torch
 
         try:
-            picture = codec.decompress(self.fd.read())
+            picture = codec.decompress(self.fd.read(), realism=self.args[0])
         except VgicError as error:
             raise OSError(str(error)) from error
         if (picture.mode, picture.size) != (self.mode, self.im.size):

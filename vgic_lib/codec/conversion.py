@@ -33,6 +33,7 @@ from vgic_lib.errors import DataError, ImageError, ParameterError, StorageError,
 from vgic_lib.files import atomic_path, files_below, is_special, read_bytes
 from vgic_lib.images import endings, read_with_metadata
 from vgic_lib.models.base import LatentModel
+from vgic_lib.models.tunes import check_realism
 from vgic_lib.progress import counted
 
 ENDING = ".vgic"
@@ -74,7 +75,7 @@ def compression(
     target_bytes: int | None = None,
     target_psnr: float | None = None,
     target_ssimulacra2: float | None = None,
-    tune: str = codec.DEFAULT_TUNE,
+    tune: str | None = None,
     keep_metadata: bool = False,
 ) -> Conversion:
     """Pictures to .vgic files; what can go wrong is in `codec.compress`, `images.read_image` and `memory`.
@@ -88,7 +89,7 @@ def compression(
     codec.check_options(quality, search_steps, **targets, tune=tune)
     options = {name: target for name, target in targets.items() if target is not None}
     by_quality = not options
-    options |= {"search_steps": search_steps, "tune": tune}
+    options |= {"search_steps": search_steps, "tune": tune or model.tune}
     if by_quality:
         options["quality"] = codec.DEFAULT_QUALITY if quality is None else quality
         model.setting(options["quality"])
@@ -115,21 +116,23 @@ def compression(
     return Conversion(convert, settings, kinds, (ENDING,), lambda name: name + ENDING, "compress")
 
 
-def decompression(max_pixels: int = container.MAX_PIXELS) -> Conversion:
+def decompression(max_pixels: int = container.MAX_PIXELS, realism: float = 0.0) -> Conversion:
     """Files of .vgic to pictures; what can go wrong is in `codec.decompress` and `memory`."""
+    check_realism(realism)
+    settings = f"realism {realism:g}" if realism else ""
 
     def convert(name: str, content: bytes, ending: str) -> Made:
         parts = container.unpack(content)
         reading.check_pixels(parts.header, max_pixels)
         model = reading.model_of(parts.header)
         check_memory(parts.header.width, parts.header.height, model, "decompress")
-        image = reading.decode(parts, model)
+        image = reading.decode(parts, model, realism)
         return Made(picture_bytes(image, ending), f"{image.width} x {image.height} {image.mode}")
 
     def new_name(name: str) -> str:
         return f"{Path(name).stem}.png"
 
-    return Conversion(convert, "", frozenset({ENDING}), tuple(FORMATS), new_name, "decompress")
+    return Conversion(convert, settings, frozenset({ENDING}), tuple(FORMATS), new_name, "decompress")
 
 
 def run(

@@ -46,7 +46,7 @@ def compress(
     target_psnr: float | None = None,
     target_ssimulacra2: float | None = None,
     setting: Setting | None = None,
-    tune: str = DEFAULT_TUNE,
+    tune: str | None = None,
     exif: bytes = b"",
     xmp: bytes = b"",
     report: Callable[[object], object] | None = None,
@@ -63,8 +63,8 @@ def compress(
         target_psnr: smallest PSNR over RGB values in dB, instead of `quality`.
         target_ssimulacra2: smallest score by `metrics.ssimulacra2`, instead of `quality`.
         setting: operating point of the model, instead of `quality`.
-        tune: what a search improves, a key of `models.tunes.TUNED_MODELS`; with the same model, nothing
-            changes without steps.
+        tune: what the picture is to be near in, a key of `models.tunes.TUNED_MODELS`: the choice of a model
+            where none is named, and what a search improves. Default: DEFAULT_TUNE, or the model's own.
         exif: to be kept, as Pillow has it in `Image.info`; its orientation should be 1.
         xmp: to be kept, likewise.
         report: called after each search step with its TracePoint; raising StopIteration ends the search.
@@ -109,7 +109,7 @@ def check_options(
     target_psnr: float | None = None,
     target_ssimulacra2: float | None = None,
     setting: tuple | None = None,
-    tune: str = DEFAULT_TUNE,
+    tune: str | None = None,
 ) -> None:
     """Refuse what contradicts itself before any work is done. Raises ParameterError."""
     if search_steps < 0:
@@ -119,7 +119,8 @@ def check_options(
         raise ParameterError("quality and targets (bytes, PSNR, SSIMULACRA2) exclude each other; give one")
     if target_bytes is not None and target_bytes < 1:
         raise ParameterError(f"a file cannot have {target_bytes} bytes; give a larger target")
-    check_tune(tune)
+    if tune is not None:
+        check_tune(tune)
 
 
 @plain_arithmetic(gradients=False)
@@ -127,7 +128,7 @@ def encode(
     image: Image.Image,
     *,
     model: str | LatentModel | None = None,
-    tune: str = DEFAULT_TUNE,
+    tune: str | None = None,
     **options: object,
 ) -> Encoded:
     """Compress `image` and reconstruct it as a decoder will; options and errors as in `compress`."""
@@ -136,9 +137,9 @@ def encode(
     return Encoded(data, decode(container.unpack(data), model))
 
 
-def _loaded(model: str | LatentModel | None, tune: str) -> LatentModel:
+def _loaded(model: str | LatentModel | None, tune: str | None) -> LatentModel:
     """The model that is meant, ready for use."""
-    name = default_model(tune) if model is None else model
+    name = default_model(tune or DEFAULT_TUNE) if model is None else model
     return store.load_model(name) if isinstance(name, str) else name
 
 
@@ -146,12 +147,12 @@ def _attempts(
     image: Image.Image,
     model: LatentModel,
     metadata: tuple[bytes, bytes],
-    tune: str,
+    tune: str | None,
     *watch: Callable | None,
 ) -> Callable[[Setting, int], bytes]:
     """A function that makes the file of `image` for a setting and a number of search steps.
 
-    Searches are for `tune`, and watched by `report` and `show`.
+    Searches are for `tune`, or the model's own, and watched by `report` and `show`.
     """
     x, layout = to_tensor(image), _LAYOUTS[image.mode]
     more = [container.pack_alpha(np.asarray(image.getchannel("A")))] if Layout.ALPHA in layout else []
@@ -173,7 +174,7 @@ def _latents(
     x: torch.Tensor,
     setting: Setting,
     search_steps: int,
-    tune: str,
+    tune: str | None,
     *watch: Callable | None,
 ) -> Latents:
     """Latents of x (1, 3, H, W) in [0, 1]: the encoder's, or those a search found."""

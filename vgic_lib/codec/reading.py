@@ -13,6 +13,7 @@ from vgic_lib.errors import ImageError, ModelError
 from vgic_lib.images import to_image
 from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel, Latents, Setting
+from vgic_lib.models.tunes import check_realism
 
 
 class Contents(NamedTuple):
@@ -49,7 +50,10 @@ class FileInfo:
 
 
 def decompress(
-    data: bytes, model: LatentModel | None = None, max_pixels: int = container.MAX_PIXELS
+    data: bytes,
+    model: LatentModel | None = None,
+    max_pixels: int = container.MAX_PIXELS,
+    realism: float = 0.0,
 ) -> Image.Image:
     """The picture in a .vgic file.
 
@@ -60,6 +64,8 @@ def decompress(
         data: the file.
         model: that wrote it, where it is at hand; None: it is found by the id in the file.
         max_pixels: larger pictures are refused before any work.
+        realism: 0 to 1, how much of what the model's generative head adds, to make the picture look real. It
+            is invented in part: leave it at 0 for anything that measures.
 
     Returns:
         picture of mode "L", "LA", "RGB" or "RGBA", as it was compressed; alpha is exact. Kept metadata are in
@@ -68,11 +74,13 @@ def decompress(
     Raises:
         BitstreamError: `data` is no .vgic file, truncated, altered or of a newer version.
         ImageError: more than `max_pixels`.
-        ModelError: the model that wrote it is not installed, or another one than `model`.
+        ModelError: the model that wrote it is not installed, or another one than `model`, or has no head.
+        ParameterError: `realism` is out of range.
     """
+    check_realism(realism)
     parts = container.unpack(data)
     check_pixels(parts.header, max_pixels)
-    return decode(parts, model_of(parts.header, model))
+    return decode(parts, model_of(parts.header, model), realism)
 
 
 def check_pixels(header: Header, max_pixels: int) -> None:
@@ -140,10 +148,17 @@ def read(parts: Parts, model: LatentModel) -> Contents:
 
 
 @plain_arithmetic(gradients=False)
-def decode(parts: Parts, model: LatentModel) -> Image.Image:
-    """The picture in a file of `model`, in the layout of the original. Raises BitstreamError as `read`."""
+def decode(parts: Parts, model: LatentModel, realism: float = 0.0) -> Image.Image:
+    """The picture in a file of `model`, in the layout of the original, with some of what its head adds.
+
+    Raises:
+        BitstreamError: as `read`.
+        ModelError: `realism` is above 0 and the model has no generative head.
+    """
+    head = store.find_head(model) if realism else None
     header, contents = parts.header, read(parts, model)
-    x_hat = model.synthesis(contents.latents, contents.setting, contents.size)
+    places = contents.latents, contents.setting, contents.size
+    x_hat = model.synthesis(*places) if head is None else head.synthesis(model, *places, realism)
     if Layout.GRAY in header.layout:
         x_hat = x_hat.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
     image = to_image(x_hat)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Decompressed pictures as files of the formats that people open."""
+"""Decoded pictures as files of other formats, with the metadata they carry."""
 
 import io
 
@@ -18,7 +18,7 @@ FORMATS = {  # ending of a decompressed picture -> Pillow's format and its optio
 
 
 def picture_bytes(image: Image.Image, ending: str) -> bytes:
-    """`image` in the format of an `ending`; PNG where that names none. Raises ImageError if it cannot be."""
+    """`image` in the format of an `ending`; PNG where that names none."""
     kind, options = FORMATS.get(ending.lower(), FORMATS[".png"])
     if kind != "TIFF":  # there they are tags of the picture itself
         options = options | {name: image.info[name] for name in ("exif", "xmp") if name in image.info}

@@ -7,6 +7,8 @@ from typing import Literal
 from vgic_lib.errors import ParameterError
 from vgic_lib.networks.hyperprior import Architecture
 
+TUNE_NAMES = {"psnr": "squared error", "eye": "the eye"}
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -173,7 +175,7 @@ class HyperpriorConfig(TrainingConfig, Architecture):
     @property
     def title(self) -> str:
         """What is trained."""
-        return "hyperprior codec for all rates"
+        return f"hyperprior codec for all rates, tuned for {TUNE_NAMES[self.tune]}"
 
     def sampling(self, step: int) -> tuple[tuple[int, int], int]:
         """Height and width in pixels of the training crops of a step, and their number."""
@@ -215,26 +217,3 @@ class HyperpriorConfig(TrainingConfig, Architecture):
             (min(rates) >= 0, "linear_rate, table_rate and entropy_rate must not be negative"),
             (self.validation_pictures >= 0, "validation_pictures must not be negative"),
         ]
-
-
-CONFIGS = {"vaegan": VaeGanConfig, "hyperprior": HyperpriorConfig}
-PRESETS = {
-    "published": VaeGanConfig(),
-    "nested": VaeGanConfig(
-        num_channels=(2, 4, 8, 16, 28), bits=(4, 6, 8), initialisation="klt", distortion="psnr",
-        adversarial_from=1.0, crop_height=98, crop_width=98, batch=8, steps=2100,
-        learning_rate=8e-4, beta1=0.9, warmup_steps=100, schedule="cosine", ema_decay=0.998, clip_norm=1.0,
-    ),
-    "hyperprior-cpu": HyperpriorConfig(late_from=0.8, learning_rate=1e-3, table_rate=2.0, entropy_rate=2.0),
-    "hyperprior-gpu": HyperpriorConfig(
-        batch=32, crop_side=256, late_from=0.8, late_crop_side=512, steps=60000, table_rate=2.0,
-        validate_every=2000, compile=True,
-    ),
-}  # fmt: skip
-
-
-def config_class(model: str) -> type[TrainingConfig]:
-    """Class of the settings of a kind of model. Raises ParameterError."""
-    if model not in CONFIGS:
-        raise ParameterError(f"unknown model {model!r}; choose from {', '.join(CONFIGS)}")
-    return CONFIGS[model]

@@ -29,16 +29,22 @@ def uses_bf16(config: HyperpriorConfig, device: torch.device) -> bool:
     return has_bfloat16(device) if config.bf16 == "auto" else config.bf16 == "on"
 
 
+def trained_codec(name: str) -> HyperpriorModel:
+    """Weights to start from. Raises ModelError if they are missing, damaged, or of another kind of model."""
+    model = load_model(name)
+    if model.kind != HyperpriorModel.kind:
+        raise ModelError(f"start_from: {name!r} is no hyperprior; give weights of one")
+    return model
+
+
 def _trained(config: HyperpriorConfig) -> Hyperprior:
     """The network that `start_from` names. Raises ModelError if it is not of the architecture configured."""
-    model = load_model(config.start_from)
-    if model.kind != HyperpriorModel.kind:
-        raise ModelError(f"start_from: {config.start_from!r} is no hyperprior; give weights of one")
-    ours, theirs = asdict(config.architecture), asdict(model.network.architecture)
+    network = trained_codec(config.start_from).network
+    ours, theirs = asdict(config.architecture), asdict(network.architecture)
     different = ", ".join(f"{k}={theirs[k]}" for k in theirs if theirs[k] != ours[k])
     if different:
         raise ModelError(f"start_from: {config.start_from!r} has other sizes; set {different}")
-    return model.network
+    return network
 
 
 class HyperpriorTask:
@@ -137,7 +143,11 @@ class HyperpriorTask:
     @staticmethod
     def make_model(networks: tuple[Hyperprior], config: HyperpriorConfig) -> HyperpriorModel:
         """The model of what `averaged` returns."""
-        return HyperpriorModel(*networks, (config.lambda_low, config.lambda_high))
+        return HyperpriorModel(*networks, (config.lambda_low, config.lambda_high), config.tune)
+
+    def samples(self, networks: tuple[Hyperprior], x: Tensor) -> list[Tensor]:
+        """Reconstructions of x (1, 3, H, W) in [0, 1] at some settings."""
+        return self.make_model(networks, self.config).shown(x)
 
     def validate(self, networks: tuple[Hyperprior], images: Sequence[np.ndarray]) -> dict[str, float]:
         """See `validate`."""

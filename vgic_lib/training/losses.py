@@ -9,6 +9,7 @@ from vgic_lib.networks.quality import ANCHORS, geometric
 from vgic_lib.search.objectives import TUNES, mixed
 from vgic_lib.training.config import HyperpriorConfig
 
+PEAK = 255.0**2  # of squared errors
 L1_WEIGHT = 2.0
 PSNR_CEILING_DB = 36.0  # crops that are already this good stop pulling
 

@@ -11,7 +11,8 @@ import yaml
 
 from vgic_lib.errors import ParameterError
 from vgic_lib.files import read_bytes
-from vgic_lib.training.config import PRESETS, TrainingConfig
+from vgic_lib.training.config import TrainingConfig
+from vgic_lib.training.presets import PRESETS
 
 T = TypeVar("T")
 
@@ -23,7 +24,11 @@ def starting_point(model: str, preset: str | None = None, nested: bool = False) 
         ParameterError: an unknown model or preset, or a preset of another model.
     """
     accelerated = "gpu" if torch.cuda.is_available() else "cpu"
-    defaults = {"vaegan": "nested" if nested else "published", "hyperprior": f"hyperprior-{accelerated}"}
+    defaults = {
+        "vaegan": "nested" if nested else "published",
+        "hyperprior": f"hyperprior-{accelerated}",
+        "head": "head",
+    }
     if model not in defaults:
         raise ParameterError(f"unknown model {model!r}; choose from {', '.join(defaults)}")
     if (name := preset or defaults[model]) not in PRESETS:
