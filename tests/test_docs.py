@@ -91,6 +91,9 @@ def test_commands_parse(page, line):
     elif program == "make":
         makefile = (PROJECT / "Makefile").read_text()
         assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in words[1:])
+    elif program == "dask":
+        command = pytest.importorskip(f"distributed.cli.dask_{words[1]}").main
+        command.make_context(program, words[2:])
     else:
         assert program == "python" and (PROJECT / words[1]).exists(), line
 

@@ -6,7 +6,10 @@ import ast
 import pytest
 from helpers import PROJECT
 
-GROUND = ("errors", "paths", "files", "progress", "environment", "images", "figures", "terminal")
+GROUND = (
+    "errors", "paths", "files", "progress", "environment", "images", "figures", "terminal", "cluster",
+    "worker",
+)  # fmt: skip
 ORDER = (  # from the roof to the floor: a package imports itself, the ground and what stands below it
     "desk", "workbook", "reporting", "evaluation", "training", "codec", "datasets", "search", "models",
     "bitstream", "metrics", "networks", "formats",
@@ -43,6 +46,7 @@ TESTED_ELSEWHERE = {  # modules without a test module of their name, and why
     "training/settings": "tested with what it loads, in training/test_config.py",
     "training/start": "tested with what starts from weights, in training/test_hyperprior.py, test_vaegan.py",
     "training/throughput": "tested with the run that reports it, in training/test_hyperprior.py",
+    "worker": "the far side of what test_cluster.py tests",
     "workbook/manifest": "tested with the runs that write it, in workbook/test_pipeline.py",
 }
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
 OLDEST, NEWEST = (3, 11), (3, 13)
-EXTRAS = "dev,perceptual"
+EXTRAS = "dev,perceptual,cluster"
 NEED_GB = 7.0  # PyTorch with its GPU libraries fills most of it
 
 

@@ -10,10 +10,11 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, NoReturn
 
-from vgic_lib import __version__, files, terminal
-from vgic_lib.errors import BitstreamError, ModelError, ParameterError, PictureWarning, VgicError
+from vgic_lib import __version__, cluster, files, terminal
+from vgic_lib.errors import BitstreamError, ModelError, PictureWarning, VgicError
 from vgic_lib.formats.limits import MAX_PIXELS
 from vgic_lib.models import tunes
 from vgic_lib.models.tunes import USUAL_REALISM
@@ -21,7 +22,6 @@ from vgic_lib.models.tunes import USUAL_REALISM
 if TYPE_CHECKING:
     from vgic_lib.codec.conversion import Conversion
     from vgic_lib.models.store import ModelCard
-    from vgic_lib.training.config import TrainingConfig
 
 _SKIPPED = "interrupted; run the same command again: finished files are skipped"
 NAME_WIDTH = 32  # letters of the column of names in the list of models
@@ -104,6 +104,13 @@ def _add_paths(parser: argparse.ArgumentParser) -> None:
         "output", metavar="OUT", help="file, or folder (exists, or ends in /); - for standard output"
     )
     parser.add_argument("--force", action="store_true", help="replace existing files")
+    _add_cluster_options(parser, "convert the files of a folder")
+
+
+def _add_cluster_options(parser: argparse.ArgumentParser, what: str) -> None:
+    text = f"{what} on several processes: local, or the address of a Dask scheduler"
+    parser.add_argument("--cluster", metavar="WHERE", help=text)
+    parser.add_argument("--workers", type=int, metavar="N", help="with --cluster: at least so many")
 
 
 def _add_compress_options(parser: argparse.ArgumentParser) -> None:
@@ -156,13 +163,18 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--run", metavar="NAME", help="name of the run (default: the profile's)")
     parser.add_argument("--only", nargs="+", default=[], metavar="NUMBER", help="only these notebooks")
+    parser.add_argument(
+        "--sweep", action="append", default=[], metavar="NAME=VALUE,VALUE",
+        help="a run for each value of a notebook parameter, each combination if repeated, and one table",
+    )  # fmt: skip
+    _add_cluster_options(parser, "do the runs of a sweep, or else measure files,")
 
 
 def _compress(options: argparse.Namespace) -> None:
     options.again = f"{_SKIPPED}, the one at work starts again" + " with its search" * bool(
         options.search_steps
     )
-    with terminal.prompt_interrupt(lambda: terminal.complain(options.again, 130)):
+    with _prompt_interrupt(options):
         from vgic_lib.codec import conversion
         from vgic_lib.models import store
 
@@ -174,24 +186,34 @@ def _compress(options: argparse.Namespace) -> None:
 
 def _decompress(options: argparse.Namespace) -> None:
     options.again = _SKIPPED
-    with terminal.prompt_interrupt(lambda: terminal.complain(options.again, 130)):
+    with _prompt_interrupt(options):
         from vgic_lib.codec import conversion
 
         _convert(options, conversion.decompression(options.max_pixels, options.realism))
 
 
+def _prompt_interrupt(options: argparse.Namespace) -> AbstractContextManager[None]:
+    grace_s = cluster.CLOSE_S if options.cluster else terminal.GRACE_S  # workers take a moment to end
+    return terminal.prompt_interrupt(lambda: terminal.complain(options.again, 130), grace_s)
+
+
 def _convert(options: argparse.Namespace, chosen: "Conversion") -> None:
     from vgic_lib.codec import conversion
 
-    summary = conversion.run(chosen, options.input, options.output, options.force)
+    at = cluster.place(options.cluster, options.workers)
+    summary = conversion.run(chosen, options.input, options.output, options.force, at)
     data_alone = summary.target == conversion.STREAM or files.is_special(summary.target)
     print(
         f"{options.input} -> {summary.target}: {summary.text}", file=sys.stderr if data_alone else sys.stdout
     )
-    for error in summary.errors:
+    _list_errors(summary.errors, summary.count, "files")
+
+
+def _list_errors(errors: Sequence[str], count: int, things: str) -> None:
+    for error in errors:
         terminal.complain(error, 1)
-    if summary.errors:
-        raise VgicError(f"{len(summary.errors)} of {summary.count} files failed; they are listed above")
+    if errors:
+        raise VgicError(f"{len(errors)} of {count} {things} failed; they are listed above")
 
 
 def _info(options: argparse.Namespace) -> None:
@@ -241,57 +263,31 @@ def _model_names(cards: Sequence["ModelCard"]) -> str:
 
 def _train(options: argparse.Namespace) -> None:
     from vgic_lib.datasets.photographs import prepare, with_validation
+    from vgic_lib.training import settings
     from vgic_lib.training.run import train_model
-    from vgic_lib.training.settings import load_config
 
-    base = _starting_point(options)
-    config = load_config(type(base), _training_settings(options), base)
+    base = settings.starting_point(options.model, options.preset, options.nested)
+    values = {"model": options.model} | settings.read_settings(options.config, options.set)
+    if options.num_channels:
+        values["num_channels"] = options.num_channels
+    config = settings.load_config(type(base), values, base)
     photographs = prepare(options.dataset, folder=options.folder).photographs
     if options.validation_folder:
         photographs = with_validation(photographs, options.validation_folder)
     print(f"weights: {train_model(config, options.run, photographs)}")
 
 
-def _starting_point(options: argparse.Namespace) -> "TrainingConfig":
-    """Settings before any is changed."""
-    import torch
-
-    from vgic_lib.training.presets import PRESETS
-
-    accelerated = "gpu" if torch.cuda.is_available() else "cpu"
-    defaults = {
-        "vaegan": "nested" if options.nested else "published",
-        "hyperprior": f"hyperprior-{accelerated}",
-        "head": "head",
-    }
-    if options.model not in defaults:
-        raise ParameterError(f"unknown model {options.model!r}; choose from {', '.join(defaults)}")
-    if (preset := options.preset or defaults[options.model]) not in PRESETS:
-        raise ParameterError(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}")
-    if PRESETS[preset].model != options.model:
-        raise ParameterError(f"preset {preset!r} is for --model {PRESETS[preset].model}")
-    return PRESETS[preset]
-
-
-def _training_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Settings from the configuration file, replaced by those of the command line."""
-    import yaml
-
-    values = {"model": options.model}
-    if options.config:
-        try:
-            values |= yaml.safe_load(files.read_bytes(options.config)) or {}
-        except (yaml.YAMLError, TypeError, ValueError) as error:
-            raise ParameterError(f"{options.config} is not YAML with one 'name: value' a line") from error
-    for word in options.set:
-        name, equals, value = word.partition("=")
-        if not equals:
-            raise ParameterError(f"--set {word}: write it as NAME=VALUE")
-        values[name] = value
-    return values | ({"num_channels": options.num_channels} if options.num_channels else {})
-
-
 def _run(options: argparse.Namespace) -> None:
-    from vgic_lib.workbook import pipeline
+    from vgic_lib.workbook import pipeline, sweep
 
-    pipeline.run(options.profile, dict(options.parameter), options.run, options.only)
+    given, at = dict(options.parameter), cluster.place(options.cluster, options.workers)
+    if options.sweep:
+        axes = [
+            (name, values.split(",")) for name, _, values in (word.partition("=") for word in options.sweep)
+        ]
+        swept = sweep.sweep(options.profile, axes, given, options.run, options.only, at)
+        _list_errors(swept.errors, swept.count, "runs")
+        return
+    if at:
+        given |= {"cluster": at.where, "workers": at.workers or 0}
+    pipeline.run(options.profile, given, options.run, options.only)

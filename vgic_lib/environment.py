@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Where a result was made (commit, package versions, device), and what its arithmetic needs."""
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -77,6 +78,16 @@ def has_bfloat16(device: "torch.device") -> bool:
     if device.type == "cpu":
         return torch.ops.mkldnn._is_mkldnn_bf16_supported() and torch.cpu._is_avx512_bf16_supported()
     return device.type == "cuda" and torch.cuda.is_bf16_supported()
+
+
+def library_digest() -> str:
+    """Hash of this package: source, weights and tables, all that comes with it."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in paths.PACKAGE.rglob("*") if path.is_file()):
+        name = path.relative_to(paths.PACKAGE)
+        if not any(part.startswith((".", "__pycache__")) for part in name.parts):
+            digest.update(name.as_posix().encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def commit() -> str:

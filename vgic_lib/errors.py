@@ -30,6 +30,10 @@ class StorageError(VgicError):
     """A file or folder cannot be read or written."""
 
 
+class ClusterError(VgicError):
+    """A scheduler or its workers are not there, are lost, or cannot do what is asked."""
+
+
 class PictureWarning(UserWarning):
     """A picture was read, but not all that its file holds; `name` is the file, `text` says what."""
 

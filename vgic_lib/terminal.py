@@ -41,10 +41,10 @@ def leave(status: int) -> NoReturn:
 
 
 @contextmanager
-def prompt_interrupt(say: Callable[[], int]) -> Iterator[None]:
+def prompt_interrupt(say: Callable[[], int], grace_s: float = GRACE_S) -> Iterator[None]:
     """Let Ctrl-C end the process within a second, even in the middle of a long native call.
 
-    Python raises KeyboardInterrupt only between its own instructions; if that takes longer than GRACE_S, a
+    Python raises KeyboardInterrupt only between its own instructions; if that takes longer than `grace_s`, a
     thread removes what is half-written and ends the process with the status that `say` returns.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -57,7 +57,7 @@ def prompt_interrupt(say: Callable[[], int]) -> Iterator[None]:
     def watch() -> None:
         while (number := os.read(reader, 1)) and number[0] != signal.SIGINT:
             pass
-        if number and not over.wait(GRACE_S):
+        if number and not over.wait(grace_s):
             files.discard_unfinished()
             os._exit(say())
         os.close(reader)

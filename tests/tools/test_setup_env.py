@@ -149,7 +149,7 @@ def test_pip_installs_where_uv_cannot(setup_env, tmp_path, monkeypatch):
     commands = answering(setup_env, monkeypatch, lambda line: "uv>=" in line)
     setup_env.main()
     assert "-m pip install" in commands[-1] and commands[-1].endswith(
-        "-c constraints.txt -e .[dev,perceptual]"
+        "-c constraints.txt -e .[dev,perceptual,cluster]"
     )
     assert (tmp_path / ".venv" / ".stamp").exists()
 

@@ -16,12 +16,15 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import closing, contextmanager, nullcontext, redirect_stdout
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
 from vgic_lib import codec
 from vgic_lib.bitstream import container
+from vgic_lib.cluster import Place, each
 from vgic_lib.codec import reading
 from vgic_lib.codec.folders import new_names
 from vgic_lib.codec.memory import check_memory, is_out_of_memory
@@ -31,7 +34,7 @@ from vgic_lib.files import atomic_path, files_below, is_special, read_bytes
 from vgic_lib.images import endings, read_with_metadata
 from vgic_lib.models.base import LatentModel
 from vgic_lib.models.tunes import check_realism
-from vgic_lib.progress import counted, progress
+from vgic_lib.progress import counted
 
 ENDING = ".vgic"
 STREAM = "-"  # standard input or output
@@ -132,7 +135,13 @@ def decompression(max_pixels: int = container.MAX_PIXELS, realism: float = 0.0) 
     return Conversion(convert, settings, frozenset({ENDING}), tuple(FORMATS), new_name, "decompress")
 
 
-def run(conversion: Conversion, source: str | Path, target: str | Path, force: bool = False) -> Summary:
+def run(
+    conversion: Conversion,
+    source: str | Path,
+    target: str | Path,
+    force: bool = False,
+    at: Place | None = None,
+) -> Summary:
     """Convert the file `source`, or all files below the folder `source` that are of its kind.
 
     In a folder, files that cannot be converted are left out and reported.
@@ -143,15 +152,18 @@ def run(conversion: Conversion, source: str | Path, target: str | Path, force: b
         target: file, or folder, which exists or ends in a slash; STREAM for standard output, which then gets
             the data alone: all that is printed meanwhile goes to standard error.
         force: replace existing files.
+        at: where files of a folder are converted; None is this process.
 
     Raises:
-        VgicError: a single file cannot be converted, or a folder holds none.
+        VgicError: a single file cannot be converted, or a folder holds none, or there are no workers for it.
     """
     source, target = str(source), str(target)
     if not source or not target:
         raise ParameterError("a name is empty; name a file or folder")
     if source != STREAM and os.path.isdir(source):
-        return _run_folder(conversion, Path(source), target, force)
+        return _run_folder(conversion, Path(source), target, force, at)
+    if at:
+        raise ParameterError(f"{source} is not a folder; leave --cluster out, which is for folders")
     target = _target(conversion, source, target)
     if target != STREAM:
         made = _run_one(conversion, source, Path(target), force)
@@ -176,22 +188,30 @@ def read_input(source: str) -> bytes:
     return sys.stdin.buffer.read()
 
 
-def _run_folder(conversion: Conversion, source: Path, target: str, force: bool) -> Summary:
+def _run_folder(conversion: Conversion, source: Path, target: str, force: bool, at: Place | None) -> Summary:
     if target == STREAM or (os.path.exists(target) and not os.path.isdir(target)):
         raise ParameterError(f"{source} is a folder, but {target} is not a folder; choose another output")
     names, unreadable = files_below(source, conversion.endings)
     if not names and not unreadable:
         raise DataError(f"{source} holds no file to convert; check the folder's name")
+    renamed = new_names(names, conversion.new_name)
+    folders = (source.absolute(), Path(target).absolute()) if at else (source, Path(target))
+    work, reads = partial(_note, conversion, *folders, force), [source / name for name in names[:1]]
+    with closing(each(work, list(renamed.items()), conversion.label, at, reads, folders[1])) as done:
+        found = dict(zip(renamed, (result for _, result in sorted(done, key=itemgetter(0))), strict=True))
     errors = [f"{source / folder} {reason}" for folder, reason in unreadable.items()]
-    notes, done = Counter(), 0
-    for name, new_name in progress(new_names(names, conversion.new_name).items(), conversion.label):
-        try:
-            notes[_run_one(conversion, str(source / name), target / new_name, force).note] += 1
-            done += 1
-        except VgicError as error:
-            errors.append(str(error))
+    for name, error in found.items():
+        if isinstance(error, VgicError):
+            errors.append(_naming(str(folders[0] / name), error))
+    notes = Counter(note for note in found.values() if isinstance(note, str))
     told = "".join(f", {count} {note}" for note, count in notes.items() if note)
-    return Summary(target, f"{done} of {len(names)} files done{told}", tuple(errors), len(names))
+    return Summary(target, f"{notes.total()} of {len(names)} files done{told}", tuple(errors), len(names))
+
+
+def _note(conversion: Conversion, source: Path, target: Path, force: bool, names: tuple[Path, Path]) -> str:
+    """Convert a file of a folder; returns what people may not expect of the new one."""
+    name, new_name = names
+    return _run_one(conversion, str(source / name), target / new_name, force).note
 
 
 def _run_one(conversion: Conversion, source: str, target: Path, force: bool) -> Made:
@@ -269,5 +289,10 @@ def _named(source: str, label: str) -> Iterator[None]:
         if not isinstance(error, VgicError):
             error.add_note(f"while working on {name}")
         elif name not in str(error):
-            raise type(error)(f"{name}: {error}") from error
+            raise type(error)(_naming(name, error)) from error
         raise
+
+
+def _naming(name: str, error: VgicError) -> str:
+    """What an error says, with the name of the file that it is about."""
+    return str(error) if name in str(error) else f"{name}: {error}"

@@ -3,16 +3,19 @@
 
 import dataclasses
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 from PIL import Image
 
 from vgic_lib import codec, paths
+from vgic_lib.cluster import Place, each
 from vgic_lib.datasets.photographs import SPLITS, Photograph
 from vgic_lib.environment import describe_environment
-from vgic_lib.errors import ParameterError
+from vgic_lib.errors import ParameterError, VgicError
 from vgic_lib.evaluation.classical import CLASSICAL, ClassicalCodec, FileSizes, classical_codec
 from vgic_lib.evaluation.keyed_table import KeyedTable
 from vgic_lib.evaluation.measure import (
@@ -28,7 +31,6 @@ from vgic_lib.evaluation.points import classical_point
 from vgic_lib.evaluation.results import COLUMNS, Row, from_text
 from vgic_lib.files import read_bytes, write_bytes
 from vgic_lib.images import CROP_2020, centre_crop, read_image
-from vgic_lib.progress import progress
 
 
 def make_context(run: str, seed: int) -> Context:
@@ -86,43 +88,81 @@ def load_pictures(photographs: Iterable[Photograph], folder: Path, crop: bool) -
 class Bench:
     """Measures what has no row yet, and keeps every row at once where a killed run finds it again."""
 
-    def __init__(self, context: Context, overwrite: bool = False) -> None:
-        """Start from the rows of earlier runs; with `overwrite`, measure them again."""
-        self.context = context
+    def __init__(self, context: Context, overwrite: bool = False, at: Place | None = None) -> None:
+        """Start from the rows of earlier runs, or with `overwrite` anew; `at`: where, if not here."""
+        self.context, self._overwrite, self._at = context, overwrite, at
         self._table = KeyedTable(
             context.folder / "measured.csv", COLUMNS, lambda line: from_text(line).key, "notebook 04"
         )
         self._done = {} if overwrite else {row.key: row for row in map(from_text, self._table)}
 
+    def __reduce__(self) -> tuple[Callable[..., "Bench"], tuple[Context, bool]]:
+        """Pickle as a bench that keeps its rows in the same table, and knows the device that it runs on."""
+        return _elsewhere, (self.context._replace(folder=self.context.folder.absolute()), self._overwrite)
+
     def run(self, pictures: Sequence[Picture], points: Sequence[Point], label: str) -> list[Row]:
         """One row for each picture at each point, with a progress bar.
 
         Raises:
-            VgicError: a file does not decode, or cannot be written.
+            VgicError: a file does not decode, or cannot be written; no workers.
         """
         jobs = [(picture, point) for picture in pictures for point in points]
-        return self._finish(self._row(picture, point) for picture, point in progress(jobs, label))
+        return self._all(self._at_point, jobs, [[point.key(picture)] for picture, point in jobs], label)
 
     def match(
         self, pictures: Sequence[Picture], names: Sequence[str], targets: Sequence[Row], label: str
     ) -> list[Row]:
         """One row for each of `targets` and each classical codec: the nearest in length. Raises as `run`."""
-        codecs = [classical_codec(name) for name in names]
-        jobs = [(picture, codec) for picture in pictures for codec in codecs]
-        return self._finish(
-            row for picture, codec in progress(jobs, label) for row in self._matched(picture, codec, targets)
-        )
+        jobs = [
+            (picture, codec, [target for target in targets if _shows(target, picture)])
+            for picture in pictures
+            for codec in map(classical_codec, names)
+        ]
+        keys = [[_matched_key(*job, target) for target in targets] for *job, targets in jobs]
+        return self._all(self._matched, jobs, keys, label)
 
-    def _matched(self, picture: Picture, codec: ClassicalCodec, targets: Sequence[Row]) -> Iterator[Row]:
+    def _all(
+        self, work: Callable, jobs: list[tuple], keys: list[list[tuple[str, ...]]], label: str
+    ) -> list[Row]:
+        """Rows of some keys for each job; `work` is called where one of them is not there."""
+        todo = [job for job, own in zip(jobs, keys, strict=True) if not all(map(self._is_done, own))]
+        folder, reads = self.context.folder, []
+        if self._at and todo:
+            reads = [original_path(folder, todo[0][0].name, todo[0][0].image_id)]
+            todo = [(picture._replace(image=None), *rest) for picture, *rest in todo]
+        try:
+            with closing(each(work, todo, label, self._at, reads, folder)) as done:
+                for _, rows in done:
+                    if isinstance(rows, VgicError):
+                        raise rows
+                    self._done |= {row.key: row for row in rows}
+            return [self._done[key] for own in keys for key in own]
+        finally:
+            self._table.rewrite()
+
+    def _at_point(self, job: tuple[Picture, Point]) -> list[Row]:
+        picture, point = job
+        return [self._row(self._whole(picture), point)]
+
+    def _matched(self, job: tuple[Picture, ClassicalCodec, list[Row]]) -> list[Row]:
+        picture, codec, targets = job
+        picture = self._whole(picture)
         sizes = FileSizes(codec, picture.image)
+        rows = []
         for target in targets:
-            if (target.image, target.image_id) == (picture.name, picture.image_id):
-                any_quality = classical_point(codec, codec.grid[0], target)  # the key does not depend on it
-                if self._is_done(any_quality.key(picture)):
-                    yield self._done[any_quality.key(picture)]
-                else:
-                    quality = sizes.nearest(target.bytes).quality
-                    yield self._row(picture, classical_point(codec, quality, target))
+            key = _matched_key(picture, codec, target)
+            if not self._is_done(key):
+                self._row(picture, classical_point(codec, sizes.nearest(target.bytes).quality, target))
+            rows.append(self._done[key])
+        return rows
+
+    def _whole(self, picture: Picture) -> Picture:
+        """A picture with its pixels, which do not travel with it."""
+        if picture.image is not None:
+            return picture
+        return picture._replace(
+            image=_pixels(original_path(self.context.folder, picture.name, picture.image_id))
+        )
 
     def _is_done(self, key: tuple[str, ...]) -> bool:
         return key in self._done and (self.context.folder / self._done[key].file).exists()
@@ -134,11 +174,23 @@ class Bench:
             self._table.add([dataclasses.asdict(self._done[key])])
         return self._done[key]
 
-    def _finish(self, rows: Iterable[Row]) -> list[Row]:
-        try:
-            return list(rows)
-        finally:
-            self._table.rewrite()
+
+def _elsewhere(context: Context, overwrite: bool) -> Bench:
+    """A bench in another process."""
+    return Bench(context._replace(device=make_context(context.run, context.seed).device), overwrite)
+
+
+@lru_cache(maxsize=1)
+def _pixels(path: Path) -> Image.Image:
+    return read_image(path)
+
+
+def _shows(row: Row, picture: Picture) -> bool:
+    return (row.image, row.image_id) == (picture.name, picture.image_id)
+
+
+def _matched_key(picture: Picture, codec: ClassicalCodec, target: Row) -> tuple[str, ...]:
+    return classical_point(codec, codec.grid[0], target).key(picture)  # it does not depend on the quality
 
 
 def decode_file(row: Row, folder: Path) -> Image.Image:

@@ -8,7 +8,7 @@ a subclass of `LatentModel` in a file of its own, and one line in `store.MODELS`
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import ClassVar, Literal, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self, SupportsIndex
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,7 @@ class LatentModel(nn.Module):
         kind: that weights files name.
         name: that users type.
         model_id: 4 bytes, the first of the SHA-256 of the weights file.
+        reload: function and arguments that load the model from there; None for one that is being made.
         search_relaxation: of rounding, that suits latent search best here; a key of `search.relaxations`.
         search_rate: learning rate of latent search that suits it, in units of `latent_range`.
         tune: what it was trained for, a key of `tunes.TUNED_MODELS`, and what a search for it improves.
@@ -62,6 +63,11 @@ class LatentModel(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.name, self.model_id, self.tune = self.kind, bytes(4), DEFAULT_TUNE
+        self.reload: tuple[Callable[..., LatentModel], tuple[object, ...]] | None = None
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Pickle a model that came from a file as the call that loads it: other processes do, once each."""
+        return self.reload or super().__reduce_ex__(protocol)
 
     @property
     def settings(self) -> tuple[Setting, ...]:

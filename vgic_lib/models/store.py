@@ -86,6 +86,18 @@ def load_model(name: str) -> LatentModel:
     return _load(path, int(count) if count else None)
 
 
+def load_same(name: str, model_id: bytes) -> LatentModel:
+    """As `load_model`, if its id is the given one, which another process has found under this name.
+
+    Raises:
+        ModelError: unknown name, or other weights than those of the other process.
+    """
+    model = load_model(name)
+    if model.model_id != model_id:
+        raise ModelError(f"model {name} has other weights here, {model.model_id.hex()}, not {model_id.hex()}")
+    return model
+
+
 def find_model(model_id: bytes) -> LatentModel:
     """The model that a file names, among shipped weights and those of runs under outputs/.
 
@@ -123,13 +135,18 @@ def list_models() -> list[ModelCard]:
             continue
         parameters = sum(p.numel() for p in model.parameters())
         description = _metadata(path)["description"]
-        shipped = path.parent == paths.WEIGHTS
-        base = path.stem if shipped else str(path)
         for count in model.variants or (0,):
-            name = f"{base}{'-' if shipped else ':'}{count}" if count else base
+            name = _typed(path, count)
             settings = tuple(s for s in model.settings if s.num_channels == count)
             cards.append(ModelCard(name, model.model_id, path, settings, parameters, description))
     return cards
+
+
+def _typed(path: Path, count: int | None) -> str:
+    """Name by which `load_model` knows a weights file."""
+    shipped = path.parent == paths.WEIGHTS
+    base = path.stem if shipped else str(path)
+    return f"{base}{'-' if shipped else ':'}{count}" if count else base
 
 
 def _weight_files() -> Iterator[Path]:
@@ -212,6 +229,7 @@ def _read(path: Path, count: int | None, modified_ns: int, size: int) -> LatentM
         except ParameterError as error:
             raise ModelError(f"{path.stem} has {error}") from error
     model.name, model.model_id = f"{path.stem}-{count}" if count else path.stem, _model_id(data)
+    model.reload = load_same, (_typed(path.absolute(), count), model.model_id)
     return _freeze(model)
 
 

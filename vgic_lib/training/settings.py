@@ -2,15 +2,61 @@
 """Settings from mappings and `name=value` words to configurations, strictly."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+import torch
 import yaml
 
 from vgic_lib.errors import ParameterError
+from vgic_lib.files import read_bytes
+from vgic_lib.training.config import TrainingConfig
+from vgic_lib.training.presets import PRESETS
 
 T = TypeVar("T")
+
+
+def starting_point(model: str, preset: str | None = None, nested: bool = False) -> TrainingConfig:
+    """Settings before any is changed: those of a preset, or those that suit the model and this machine.
+
+    Raises:
+        ParameterError: an unknown model or preset, or a preset of another model.
+    """
+    accelerated = "gpu" if torch.cuda.is_available() else "cpu"
+    defaults = {
+        "vaegan": "nested" if nested else "published",
+        "hyperprior": f"hyperprior-{accelerated}",
+        "head": "head",
+    }
+    if model not in defaults:
+        raise ParameterError(f"unknown model {model!r}; choose from {', '.join(defaults)}")
+    if (name := preset or defaults[model]) not in PRESETS:
+        raise ParameterError(f"unknown preset {name!r}; choose from {', '.join(PRESETS)}")
+    if PRESETS[name].model != model:
+        raise ParameterError(f"preset {name!r} is for --model {PRESETS[name].model}")
+    return PRESETS[name]
+
+
+def read_settings(path: str | None, words: Sequence[str]) -> dict[str, Any]:
+    """Settings from a YAML file, if there is one, replaced by those of words NAME=VALUE.
+
+    Raises:
+        ParameterError: the file or a word is written otherwise.
+        StorageError: the file cannot be read.
+    """
+    values: dict[str, Any] = {}
+    if path:
+        try:
+            values |= yaml.safe_load(read_bytes(path)) or {}
+        except (yaml.YAMLError, TypeError, ValueError) as error:
+            raise ParameterError(f"{path} is not YAML with one 'name: value' a line") from error
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise ParameterError(f"--set {word}: write it as NAME=VALUE")
+        values[name] = value
+    return values
 
 
 def load_config(kind: type[T], values: Mapping[str, Any], base: T | None = None) -> T:

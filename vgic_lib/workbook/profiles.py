@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from vgic_lib import paths
+from vgic_lib.environment import library_digest
 from vgic_lib.errors import ParameterError
+
+HOW = ("overwrite", "cluster", "workers")  # parameters that decide how work is done, not what comes out
 
 
 class Entry(NamedTuple):
@@ -128,16 +131,6 @@ def tagged_source(notebook: Path, tag: str) -> str:
     return "\n".join("".join(cell["source"]) for cell in cells)
 
 
-def library_digest() -> str:
-    """Hash of this package: source, weights and tables, all that comes with it."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in paths.PACKAGE.rglob("*") if path.is_file()):
-        name = path.relative_to(paths.PACKAGE)
-        if not any(part.startswith((".", "__pycache__")) for part in name.parts):
-            digest.update(name.as_posix().encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
-
-
 def _check_only(profile: Profile, only: Sequence[str]) -> None:
     for word in only:
         if not any(_matches(entry.name, word) for entry in profile.entries):
@@ -185,7 +178,7 @@ def _convert(notebook: str, name: str, value: Any, default: Any) -> Any:  # noqa
 
 def _key(notebook: Path, parameters: dict[str, Any], library: str, upstream: list[str]) -> str:
     cells = [(cell["cell_type"], "".join(cell["source"])) for cell in _cells(notebook)]
-    settings = {name: value for name, value in parameters.items() if name != "overwrite"}
+    settings = {name: value for name, value in parameters.items() if name not in HOW}
     return hashlib.sha256(json.dumps([cells, settings, library, upstream]).encode()).hexdigest()[:16]
 
 
