@@ -71,6 +71,10 @@ def _avif_psnr(quality: float) -> dict[str, Any]:
     return {**_avif(quality), "advanced": {"tune": "psnr"}}
 
 
+def _avif_ssimulacra2(quality: float) -> dict[str, Any]:
+    return {**_avif(quality), "advanced": {"tune": "ssimulacra2"}}
+
+
 def _jxl(quality: float) -> dict[str, Any]:
     # Without the last one, the plug-in would repack the JPEG file that a picture was read from.
     return {"quality": quality, "effort": 7, "num_threads": 1, "lossless_jpeg": False}
@@ -84,11 +88,15 @@ def _jp2(ratio: float) -> dict[str, Any]:
 CLASSICAL: dict[str, ClassicalCodec] = {
     codec.name: codec
     for codec in (
-        # JPEG is baseline with the standard Huffman tables; AVIF is tuned for perception, libavif's default.
+        # JPEG is baseline with the standard Huffman tables; AVIF is tuned for perception, libavif's default
+        # ("iq": the same bytes).
         ClassicalCodec("jpeg", "JPEG", ".jpg", "JPEG", _jpeg, QUALITY_SCALE, LADDER),
         ClassicalCodec("webp", "WebP", ".webp", "WEBP", _webp, QUALITY_SCALE, LADDER),
         ClassicalCodec("avif", "AVIF", ".avif", "AVIF", _avif, QUALITY_SCALE, LADDER),
         ClassicalCodec("avif-psnr", "AVIF (PSNR)", ".avif", "AVIF", _avif_psnr, QUALITY_SCALE, LADDER),
+        ClassicalCodec(
+            "avif-ssimulacra2", "AVIF (SSIMULACRA2)", ".avif", "AVIF", _avif_ssimulacra2, QUALITY_SCALE, LADDER
+        ),
         ClassicalCodec("jxl", "JPEG XL", ".jxl", "JXL", _jxl, JXL_SCALE, LADDER),
         # The quality of JPEG 2000 is the compression ratio that its encoder is asked for.
         ClassicalCodec("jp2", "JPEG 2000", ".jp2", "JPEG2000", _jp2, JP2_RATIOS, JP2_RATIOS[::11]),
