@@ -113,7 +113,7 @@ class Bench:
         realisms: Sequence[float],
         label: str,
     ) -> list[Row]:
-        """The same files of ours, decoded with each realism above 0, where `heads` has a head for their model.
+        """Files of ours shown once more, with each realism above 0, where `heads` has one for their model.
 
         Nothing is encoded again. Raises as `run`.
         """

@@ -95,7 +95,13 @@ CLASSICAL: dict[str, ClassicalCodec] = {
         ClassicalCodec("avif", "AVIF", ".avif", "AVIF", _avif, QUALITY_SCALE, LADDER),
         ClassicalCodec("avif-psnr", "AVIF (PSNR)", ".avif", "AVIF", _avif_psnr, QUALITY_SCALE, LADDER),
         ClassicalCodec(
-            "avif-ssimulacra2", "AVIF (SSIMULACRA2)", ".avif", "AVIF", _avif_ssimulacra2, QUALITY_SCALE, LADDER
+            "avif-ssimulacra2",
+            "AVIF (SSIMULACRA2)",
+            ".avif",
+            "AVIF",
+            _avif_ssimulacra2,
+            QUALITY_SCALE,
+            LADDER,
         ),
         ClassicalCodec("jxl", "JPEG XL", ".jxl", "JXL", _jxl, JXL_SCALE, LADDER),
         # The quality of JPEG 2000 is the compression ratio that its encoder is asked for.

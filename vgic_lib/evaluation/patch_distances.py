@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether the files of a setting look like photographs: a distance of all their pictures, kept beside rows."""
+"""Whether what a setting shows looks like photographs: a distance of all its pictures, kept beside rows."""
 
 import hashlib
 from collections.abc import Sequence

@@ -10,23 +10,29 @@ from vgic_lib.evaluation.classical import CLASSICAL
 from vgic_lib.evaluation.rate_distortion import OURS, bd_rate, curves, with_decibels
 from vgic_lib.metrics.perceptual import METRICS, Metric, judges
 
-COMPARED: dict[str, Metric] = {"psnr_db": Metric("PSNR", None, unit="dB"), **METRICS}
 ANCHORS = ("jpeg", "avif", "avif-psnr", "avif-ssimulacra2")  # others are compared with the first alone
 LOW_BPP = 0.1, 0.5
 EVERYTHING = -np.inf, np.inf
 
 
+def compared() -> dict[str, Metric]:
+    """What arms are compared by: PSNR, which shows what the others cost, and METRICS."""
+    return {"psnr_db": Metric("PSNR", None, unit="dB"), **METRICS}
+
+
 def perceptual_points(
     rows: pd.DataFrame, scores: pd.DataFrame, distances: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Mean over the judged pictures of each point of each curve: bpp, COMPARED and how many `images`.
+    """Mean over the judged pictures of each point of each curve: bpp, `compared` and how many `images`.
 
     Args:
         rows: as `results.to_frame` makes them; files decoded with realism are curves of their own.
         scores: as `perceptual_scores.judge` makes them.
         distances: as `patch_distances.measure` makes them.
     """
-    judged = curves(rows, realism=True).merge(scores, on=["image", "image_id", "codec", "setting", "model_id"])
+    judged = curves(rows, realism=True).merge(
+        scores, on=["image", "image_id", "codec", "setting", "model_id"]
+    )
     labels = ["curve", "kind", "codec", "bits", "search_steps", "setting", "model_id"]
     groups = judged.groupby(labels, sort=False)
     means = groups[["bpp", "psnr_db", "ms_ssim", *judges()]].mean()
@@ -40,7 +46,7 @@ def perceptual_points(
 def perceptual_table(
     points: pd.DataFrame, anchor: str = "jpeg", within_bpp: tuple[float, float] | None = None
 ) -> pd.DataFrame:
-    """BD-rate of every curve of `perceptual_points` against a classical codec by each metric of COMPARED.
+    """BD-rate of every curve of `perceptual_points` against a classical codec by each metric of `compared`.
 
     Args:
         points: see there.
@@ -53,20 +59,22 @@ def perceptual_table(
         `<metric>_high`, the range that it is a mean over; and `images`.
     """
     title = CLASSICAL[anchor].title
-    rising = points.assign(**{name: -points[name] for name, metric in COMPARED.items() if not metric.rises})
+    rising = points.assign(**{name: -points[name] for name, metric in compared().items() if not metric.rises})
     reference = rising[rising["curve"] == title]
     lines = []
     for name, curve in rising.groupby("curve", sort=False):
         if name == title or reference.empty:
             continue
         line = {"curve": name, "kind": curve["kind"].iloc[0]}
-        for metric in COMPARED:
+        for metric in compared():
             within = EVERYTHING if within_bpp is None else values_at(curve, metric, within_bpp)
             delta = bd_rate(reference, curve, within, metric)
-            ends = delta[1:] if COMPARED[metric].rises else (-delta.high_db, -delta.low_db)
-            line |= dict(zip((metric, f"{metric}_low", f"{metric}_high"), (delta.percent, *ends), strict=True))
+            ends = delta[1:] if compared()[metric].rises else (-delta.high_db, -delta.low_db)
+            line |= dict(
+                zip((metric, f"{metric}_low", f"{metric}_high"), (delta.percent, *ends), strict=True)
+            )
         lines.append(line | {"images": curve["images"].max()})
-    ranges = [name for metric in COMPARED for name in (metric, f"{metric}_low", f"{metric}_high")]
+    ranges = [name for metric in compared() for name in (metric, f"{metric}_low", f"{metric}_high")]
     return pd.DataFrame(lines, columns=["curve", "kind", *ranges, "images"])
 
 

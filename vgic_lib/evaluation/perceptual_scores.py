@@ -29,8 +29,8 @@ def columns() -> list[str]:
 def judge(rows: Sequence[Row], folder: Path, pictures: int) -> pd.DataFrame:
     """Perceptual scores of the files on rate-distortion curves of the first `pictures` pictures.
 
-    Kept in perceptual.csv beside the rows, where a killed run finds what it has done; of files that an earlier
-    version judged, only by the metrics that it lacked.
+    Kept in perceptual.csv beside the rows, where a killed run finds what it has done. What an earlier version
+    judged is judged only by the metrics that it lacked.
 
     Args:
         rows: of a run; all qualities of ours, every EVERY-th of a classical codec are judged.
@@ -48,9 +48,7 @@ def judge(rows: Sequence[Row], folder: Path, pictures: int) -> pd.DataFrame:
     table, chosen = _table(folder), judged(rows, pictures)
     for row in progress(chosen, "perceptual metrics"):
         known = table[row.key][0] if row.key in table else dict.fromkeys(judges(), "")
-        missing = {
-            name: score for name, score in judges().items() if known[name] == "" and installed(name)
-        }
+        missing = {name: score for name, score in judges().items() if known[name] == "" and installed(name)}
         if missing:
             x = to_array(read_image(original_path(folder, row.image, row.image_id)))
             x_hat = to_array(decode_file(row, folder))

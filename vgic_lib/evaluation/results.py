@@ -93,7 +93,7 @@ def shown_realism(setting: str) -> float:
 
 
 def faithful(rows: pd.DataFrame) -> pd.DataFrame:
-    """`rows` without those of files that were decoded with realism, which invents: for all that measures fidelity."""
+    """`rows` without files that were decoded with realism, which invents: for all that measures fidelity."""
     return rows[rows["setting"].map(shown_realism) == 0]
 
 
