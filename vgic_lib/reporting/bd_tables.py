@@ -30,14 +30,14 @@ _BD_COLUMNS = (
 PERCEPTUAL_CAPTION = "Bjontegaard delta of the rate by perceptual metrics, against JPEG (baseline, 4:2:0)."
 PERCEPTUAL_NOTES = (
     "PSNR is what the others cost. Patch distance: of the distributions of patches of all pictures together. "
-    "Realism invents texture: such lines tell how a picture looks, not how true it is. Empty: not measured, or "
-    "no value that both curves reach."
+    "Realism invents texture: such lines tell how a picture looks, not how true it is. Empty: not measured, "
+    "or no value that both curves reach."
 )
 ARMS_CAPTION = {
     "arms": "Bjontegaard delta of the rate (%), over all values that two curves share (in brackets).",
     "arms_low": (
-        f"Bjontegaard delta of the rate (%), over the values that the codec of the line has at {LOW_BPP[0]:g} "
-        f"to {LOW_BPP[1]:g} bpp, as far as the other has them, too (in brackets)."
+        f"Bjontegaard delta of the rate (%), over the values that the codec of the line has at "
+        f"{LOW_BPP[0]:g} to {LOW_BPP[1]:g} bpp, as far as the other has them, too (in brackets)."
     ),
 }
 PICTURES_CAPTION = "Each picture's own BD-rate against JPEG (%), best first."
