@@ -91,7 +91,7 @@ class KeyedTable:
         """
         with self._locked():
             self._groups = self._read()
-            if self._groups:
+            if self._groups or self._found != self._columns:
                 write_bytes(self._path, self._encoded(self))
             self._found = self._columns
 
