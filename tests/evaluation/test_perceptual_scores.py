@@ -39,6 +39,9 @@ def test_each_file_is_judged_once(tmp_path, monkeypatch):
     assert list(kept.columns) == perceptual_scores.columns() and len(kept) == 4
     assert set(kept["image_id"]) == {picture.image_id for picture in pictures}
     assert kept["cvvdp"].isna().all()
+    assert [tuple(key) for key in kept[[*perceptual_scores.KEY]].to_numpy()[:2]] == [
+        row.key for row in rows[:5:3]
+    ]
     monkeypatch.setitem(perceptual.METRICS, "third", perceptual.Metric("third", lambda x, x_hat: 7.0))
     assert perceptual_scores.load(tmp_path)["third"].isna().all()  # there is no column of it yet
     again = perceptual_scores.judge(rows, tmp_path, 1)

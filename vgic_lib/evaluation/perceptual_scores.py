@@ -68,8 +68,8 @@ def _table(folder: Path) -> KeyedTable:
 
 
 def _frame(lines: Iterable[dict[str, str]]) -> pd.DataFrame:
-    frame = pd.DataFrame(lines, columns=columns()).replace("", "nan")
-    return frame.astype(dict.fromkeys(judges(), float))
+    frame = pd.DataFrame(lines, columns=columns())
+    return frame.assign(**{name: frame[name].replace("", "nan").astype(float) for name in judges()})
 
 
 def judged(rows: Sequence[Row], pictures: int) -> list[Row]:
