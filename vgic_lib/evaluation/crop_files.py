@@ -74,5 +74,6 @@ def measure(
 def load(folder: Path) -> pd.DataFrame:
     """Rows that `measure` has kept in a folder, with `asked_bpp`, the rate that each was made for."""
     rows = to_frame(read_rows(folder / FILE))
-    made_for = rows["setting"].where(rows["matched_to"] == "", rows["matched_to"].str.rpartition("/")[2])
+    matched = rows["matched_to"].str.replace(r".*/", "", regex=True)
+    made_for = rows["setting"].where(rows["matched_to"] == "", matched)
     return rows.assign(asked_bpp=RGB_BITS / asked_ratio(made_for))

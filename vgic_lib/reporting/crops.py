@@ -15,8 +15,8 @@ from vgic_lib.images import read_image, to_array
 from vgic_lib.reporting.reconstructions import bytes_text, cut, window
 
 CROP = 256, 192  # width and height in pixels, where the picture has them
-GAP, CAPTION, HEADER, LABEL = 8, 44, 34, 36  # pixels between crops, for text below, above and at the left
-SMALL = 6  # points
+GAP, CAPTION, HEADER, LABEL = 8, 62, 24, 26  # pixels between crops, for text below, above and at the left
+SMALL = 5  # points
 
 
 class _Crop(NamedTuple):
@@ -62,12 +62,13 @@ def _line(
     original: np.ndarray, rows: pd.DataFrame, folder: Path, corner: tuple[int, int], size: tuple[int, int]
 ) -> Iterator[_Crop]:
     """The original and every arm at one rate: classical codecs, then ours as they were measured."""
-    yield _Crop(cut(original, corner, size), "original", bytes_text(original.size))
+    yield _Crop(cut(original, corner, size), "original", f"24 bpp, {bytes_text(original.size)}")
     rows = rows.sort_values("matched_to", ascending=False, kind="stable")
     for row in rows.to_dict("records"):
         x_hat = to_array(read_image(reconstruction_path(row["file"], folder)))
-        title = curve_title(row["codec"], row["bits"], row["search_steps"], row["setting"])
-        caption = f"{row['bpp']:.3f} bpp, {bytes_text(row['bytes'])}"
+        curve = curve_title(row["codec"], row["bits"], row["search_steps"], row["setting"])
+        title, _, arm = curve.partition(", ")
+        caption = f"{row['bpp']:.3f} bpp, {bytes_text(row['bytes'])}\n{arm}"
         yield _Crop(cut(x_hat, corner, size), title, caption)
 
 
