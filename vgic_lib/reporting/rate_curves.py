@@ -20,6 +20,7 @@ COLOURS = {
 }  # fmt: skip
 PUBLISHED_COLOURS = ("#6b7280", "#0284c7", "#0f766e", "#7c3aed", "#d97706", "#1e3a8a", "#92400e", "#db2777")
 DASHES = ((0, (4, 2)), (0, (1, 1.2)), (0, (5, 1, 1, 1)))
+COLUMNS = 3  # panels beside each other
 BIT_MARKERS = {4: "o", 6: "s", 8: "^"}
 
 
@@ -48,10 +49,13 @@ def perceptual(points: pd.DataFrame) -> Figure:
     """
     with style():
         known = [metric for metric in METRICS if points[metric].notna().any()]
-        figure = Figure(figsize=(2 + 4.1 * max(1, len(known)), 4.3), layout="constrained")
-        axes = figure.subplots(1, max(1, len(known)), squeeze=False)[0]
+        lines, columns = max(1, -(-len(known) // COLUMNS)), max(1, min(COLUMNS, len(known)))
+        figure = Figure(figsize=(2 + 4.1 * columns, 4.3 * lines), layout="constrained")
+        axes = figure.subplots(lines, columns, squeeze=False).ravel()
         for ax, metric in zip(axes, known, strict=False):
             _over_rate(ax, points, metric)
+        for ax in axes[max(1, len(known)) :]:
+            ax.remove()
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
     return figure
 
