@@ -31,7 +31,7 @@ def pictures(context):
 def test_a_setting_has_one_distance(context, pictures, monkeypatch):
     folder = context.folder
     assert patch_distances.load(folder).empty
-    rows = Bench(context).run(pictures, points.ladder_points(["jpeg"])[1:6:4], "classical codecs")
+    rows = Bench(context).run(pictures, points.ladder_points(["jpeg"])[1:5:3], "classical codecs")
     found = patch_distances.measure(rows, folder)
     assert found["setting"].tolist() == ["q5", "q35"] and found["images"].tolist() == [2, 2]
     bad = [row for row in rows if row.setting == "q5" and row.image != "small"]  # no patch fits into that one

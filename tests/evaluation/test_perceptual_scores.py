@@ -26,7 +26,7 @@ def test_each_file_is_judged_once(tmp_path, monkeypatch):
     monkeypatch.setitem(perceptual.METRICS, "ssimulacra2", judge)
     monkeypatch.setitem(perceptual.METRICS, "st_lpips", perceptual.Metric("second", lambda x, x_hat: 0.125))
     absent = perceptual.Metric(
-        "absent", lambda x, x_hat: pytest.fail("not installed"), package="not.a.package"
+        "absent", lambda x, x_hat: pytest.fail("not installed"), package="no_such_package"
     )
     monkeypatch.setitem(perceptual.METRICS, "cvvdp", absent)
     assert perceptual_scores.load(tmp_path).empty
