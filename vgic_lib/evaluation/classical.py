@@ -45,7 +45,12 @@ class ClassicalCodec:
         if self.format == "AVIF" and not features.check("avif"):
             raise ParameterError("this Pillow has no AVIF; install a newer one or leave avif out")
         buffer = io.BytesIO()
-        image.save(buffer, self.format, **self.options(quality))
+        try:
+            image.save(buffer, self.format, **self.options(quality))
+        except ValueError as error:
+            raise ParameterError(
+                f"this Pillow cannot write {self.title} ({error}); take a newer one or leave {self.name} out"
+            ) from error
         return buffer.getvalue()
 
     def decompress(self, data: bytes) -> Image.Image:
@@ -94,15 +99,15 @@ CLASSICAL: dict[str, ClassicalCodec] = {
         ClassicalCodec("webp", "WebP", ".webp", "WEBP", _webp, QUALITY_SCALE, LADDER),
         ClassicalCodec("avif", "AVIF", ".avif", "AVIF", _avif, QUALITY_SCALE, LADDER),
         ClassicalCodec("avif-psnr", "AVIF (PSNR)", ".avif", "AVIF", _avif_psnr, QUALITY_SCALE, LADDER),
-        ClassicalCodec(
+        ClassicalCodec(  # the encoder refuses a lossless 100 for this tune
             "avif-ssimulacra2",
             "AVIF (SSIMULACRA2)",
             ".avif",
             "AVIF",
             _avif_ssimulacra2,
-            QUALITY_SCALE,
+            QUALITY_SCALE[:-1],
             LADDER,
-        ),
+        ),  # fmt: skip
         ClassicalCodec("jxl", "JPEG XL", ".jxl", "JXL", _jxl, JXL_SCALE, LADDER),
         # The quality of JPEG 2000 is the compression ratio that its encoder is asked for.
         ClassicalCodec("jp2", "JPEG 2000", ".jp2", "JPEG2000", _jp2, JP2_RATIOS, JP2_RATIOS[::11]),
