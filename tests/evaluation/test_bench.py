@@ -5,13 +5,15 @@ import dataclasses
 
 import pytest
 from helpers.fakes import FakeModel
+from helpers.heads import install_head
 from helpers.measured import points_of
 from PIL import Image
 
+from vgic_lib import codec
 from vgic_lib.errors import ParameterError
 from vgic_lib.evaluation import bench as bench_module
 from vgic_lib.evaluation import measure, results
-from vgic_lib.evaluation.points import ladder_points
+from vgic_lib.evaluation.points import heads_of, ladder_points, latent_points, operating_points
 from vgic_lib.images import to_array
 from vgic_lib.metrics import distortion
 
@@ -73,7 +75,37 @@ def test_reconstructions_are_kept_as_decoded(
             assert distortion.psnr_db(to_array(picture.image), to_array(kept)) == row.psnr_db
 
 
-def test_the_picture_that_figures_show_is_one_of_those_measured(picture: measure.Picture) -> None:
-    assert bench_module.shown_picture([picture]) == bench_module.shown_picture([picture], "astronaut")
+def test_realism_shows_the_same_files_once_more(
+    home, picture: measure.Picture, context: measure.Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = install_head(home)
+    points = latent_points(body, operating_points(body, [30, 70], []), [], 0)
+    bench = bench_module.Bench(context)
+    ours = bench.run([picture], points, "ours")
+    monkeypatch.setattr(codec, "compress", lambda *_, **__: pytest.fail("encoded again"))
+    heads = heads_of([body], [0.5, 1.0])
+    shown = bench.with_realism([picture], ours, heads, [0, 0.5, 1.0], "with realism")
+    assert [row.setting for row in shown] == [f"{o.setting}+r{r}" for o in ours for r in ("0.5", "1")]
+    files = {row.file for row in [*ours, *shown]}
+    assert len(files) == 6
+    bench_module.keep_reconstructions(shown, context.folder)
+    for row, own in zip(shown, [ours[0], ours[0], ours[1], ours[1]], strict=True):
+        data = (context.folder / own.file).read_bytes()
+        assert (context.folder / row.file).read_bytes() == data and row.model_id in heads.values()
+        assert (row.bytes, row.encode_s, row.quality) == (own.bytes, own.encode_s, own.quality)
+        assert (row.nominal_cr, row.bits_estimated) == pytest.approx((own.nominal_cr, own.bits_estimated))
+        decoded = codec.decompress(data, realism=results.shown_realism(row.setting))
+        assert row.psnr_db == distortion.psnr_db(to_array(picture.image), to_array(decoded)) != own.psnr_db
+        with Image.open(measure.reconstruction_path(row.file, context.folder)) as kept:
+            assert to_array(kept).tolist() == to_array(decoded).tolist()
+    assert bench.with_realism([picture], ours, heads, [1.0], "again") == shown[1::2]
+    assert bench.with_realism([picture], ours, {}, [1.0], "no head") == []
+
+
+def test_the_pictures_that_figures_show_are_some_of_those_measured(picture: measure.Picture) -> None:
+    other = picture._replace(name="other")
+    assert bench_module.shown_pictures([picture, other], []) == [picture]
+    assert bench_module.shown_pictures([picture, other], [], 4) == [picture, other]
+    assert bench_module.shown_pictures([picture, other], ["other", "astronaut"]) == [other, picture]
     with pytest.raises(ParameterError, match="no picture is called 'chelsea', to be shown"):
-        bench_module.shown_picture([picture], "chelsea")
+        bench_module.shown_pictures([picture], ["chelsea"])

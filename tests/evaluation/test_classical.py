@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Classical codecs: they decode to the right picture, their ladders rise, equal bytes are found."""
 
+import dataclasses
 import io
 
 import pytest
@@ -67,6 +68,14 @@ def test_unknown_names_and_qualities_are_refused(codec: ClassicalCodec, image: I
         codec.compress(image, quality=1000)
     with pytest.raises(ParameterError, match="jpeg, webp"):
         classical_codec("gif")
+
+
+def test_an_encoder_without_an_option_is_one_line(image: Image.Image) -> None:
+    unknown = dataclasses.replace(
+        CLASSICAL["avif"], options=lambda quality: {"advanced": {"tune": "no such"}}
+    )
+    with pytest.raises(ParameterError, match="cannot write AVIF .*; take a newer one or leave avif out"):
+        unknown.compress(image, quality=50)
 
 
 def test_jpeg_2000_transforms_colours() -> None:

@@ -87,6 +87,19 @@ def test_a_table_of_an_earlier_version_is_read(path):
     assert len(list(table(path))) == 5
 
 
+@pytest.mark.parametrize("old", ["name,part,value\na,0,v\n\n", "name,part,value\n\n"], ids=["a line", "none"])
+def test_columns_that_came_later_read_as_empty_until_they_are_filled(path, old):
+    path.parent.mkdir()
+    path.write_text(old)
+    with pytest.raises(DataError, match="another version"):
+        table(path)
+    found = KeyedTable(path, COLUMNS, ("name", "part"), "notebook 04", later=("step",))
+    assert [line["step"] for line in found] == [""] * old.count("a,0") and path.read_text() == old
+    found.add([{"name": "b", "part": 0, "step": 7, "value": "w"}])
+    read = table(path)  # the file has all columns now
+    assert [line["step"] for line in read] == [""] * old.count("a,0") + ["7"]
+
+
 @pytest.mark.parametrize(
     "content", ["name,part,step\na,0,1\n", "name,part,step,value\na,0\nb,0,1,v\n"], ids=["columns", "cells"]
 )

@@ -25,6 +25,10 @@ def test_each_file_is_judged_once(tmp_path, monkeypatch):
     judge = perceptual.Metric("first", lambda x, x_hat: calls.append(x.shape) or 50.0)
     monkeypatch.setitem(perceptual.METRICS, "ssimulacra2", judge)
     monkeypatch.setitem(perceptual.METRICS, "st_lpips", perceptual.Metric("second", lambda x, x_hat: 0.125))
+    absent = perceptual.Metric(
+        "absent", lambda x, x_hat: pytest.fail("not installed"), package="no_such_package"
+    )
+    monkeypatch.setitem(perceptual.METRICS, "cvvdp", absent)
     assert perceptual_scores.load(tmp_path).empty
     scores = perceptual_scores.judge(rows, tmp_path, 1)
     assert list(scores["setting"]) == [row.setting for row in rows[:5:3]]  # every third quality
@@ -34,8 +38,15 @@ def test_each_file_is_judged_once(tmp_path, monkeypatch):
     kept = perceptual_scores.load(tmp_path)
     assert list(kept.columns) == perceptual_scores.columns() and len(kept) == 4
     assert set(kept["image_id"]) == {picture.image_id for picture in pictures}
+    assert kept["cvvdp"].isna().all()
+    assert [tuple(key) for key in kept[[*perceptual_scores.KEY]].to_numpy()[:2]] == [
+        row.key for row in rows[:5:3]
+    ]
     monkeypatch.setitem(perceptual.METRICS, "third", perceptual.Metric("third", lambda x, x_hat: 7.0))
-    with pytest.raises(DataError, match="run notebook 04 again"):  # it has no column for the new metric
+    assert perceptual_scores.load(tmp_path)["third"].isna().all()  # there is no column of it yet
+    again = perceptual_scores.judge(rows, tmp_path, 1)
+    assert again["third"].eq(7).all() and again["ssimulacra2"].eq(50).all() and len(calls) == 4
+    assert perceptual_scores.load(tmp_path)["third"].eq(7).tolist() == [True, True, False, False]
+    monkeypatch.delitem(perceptual.METRICS, "third")
+    with pytest.raises(DataError, match="run notebook 04 again"):  # nothing of this version reads that column
         perceptual_scores.load(tmp_path)
-    (tmp_path / perceptual_scores.FILE).unlink()
-    assert perceptual_scores.judge(rows, tmp_path, 1)["third"].eq(7).all()

@@ -4,13 +4,14 @@
 import numpy as np
 import pytest
 from helpers.fakes import FakeModel, install
+from helpers.heads import install_head
 from helpers.tiny_hyperprior import tiny_model
 
 from vgic_lib import codec
 from vgic_lib.errors import ParameterError
 from vgic_lib.evaluation import bench as bench_module
 from vgic_lib.evaluation import measure
-from vgic_lib.evaluation.points import latent_points, numbers, operating_points, ratio_points
+from vgic_lib.evaluation.points import heads_of, latent_points, numbers, operating_points, ratio_points
 from vgic_lib.images import to_array
 from vgic_lib.metrics import distortion
 
@@ -72,3 +73,14 @@ def test_the_codec_meets_real_compression_ratios(
     assert largest.bytes == len(codec.compress(picture.image, model=tiny, quality=100)) < pixel_bytes / 1.01
     with pytest.raises(ParameterError, match="no file of at most"):
         measure.measure(picture, points[2], context)
+
+
+def test_heads_are_found_where_models_have_one(home) -> None:
+    body, other = install_head(home), FakeModel("fake-3")
+    heads = heads_of([other, body], [1.0])
+    assert list(heads) == [body.model_id.hex()] and heads[body.model_id.hex()] != body.model_id.hex()
+    assert heads_of([other, body], []) == heads_of([], [1.0]) == {}
+    with pytest.raises(ParameterError, match="generative head, and fake-3 has none"):
+        heads_of([other], [0.5])
+    with pytest.raises(ParameterError, match="realism 2 is not in 0..1"):
+        heads_of([body], [0.5, 2.0])

@@ -11,7 +11,6 @@ import pytest
 
 from vgic_lib.evaluation import rate_distortion, results
 from vgic_lib.evaluation.rate_distortion import bd_rate
-from vgic_lib.metrics.perceptual import METRICS
 from vgic_lib.reporting import bd_tables
 
 RATES = np.array([0.25, 0.5, 1.0, 2.0])
@@ -89,10 +88,37 @@ def test_curves_are_named_and_sorted_by_kind() -> None:
     assert rate_distortion.curve_title("vaegan-8", 6, 1) == "VAE-GAN, 6 bits, 1 search step"
     eye = "VGIC, 100 search steps, tune eye"
     assert rate_distortion.curve_title("hyperprior", 0, 100, "q448-s100-eye") == eye
+    real = "VGIC, 100 search steps, tune eye, realism 0.5"
+    assert rate_distortion.curve_title("hyperprior", 0, 100, "q448-s100-eye+r0.5") == real
+    assert rate_distortion.curve_title("hyperprior-eye", 0, 0, "q448-s0+r1") == "VGIC eye, realism 1"
     searched = points["curve"] == "VGIC, 300 search steps"
     renamed = points["setting"].where(~searched, points["setting"] + "-eye")
     curves = rate_distortion.curves(points.assign(setting=renamed, matched_to=""))["curve"]
     assert set(curves) == {"JPEG", "AVIF", "VGIC", "VGIC, 300 search steps, tune eye"}
+
+
+def test_the_tune_of_a_search_is_named_where_it_is_not_that_of_the_model(monkeypatch) -> None:
+    monkeypatch.setitem(rate_distortion.TUNED_MODELS, "eye", "hyperprior-eye")
+    titles = [
+        rate_distortion.curve_title(model, 0, steps, setting)
+        for model in ("hyperprior", "hyperprior-eye")
+        for steps, setting in ((0, "q4-s0"), (9, "q4-s9"), (9, "q4-s9-eye"))
+    ]
+    assert titles == [
+        "VGIC", "VGIC, 9 search steps", "VGIC, 9 search steps, tune eye",
+        "VGIC eye", "VGIC eye, 9 search steps, tune psnr", "VGIC eye, 9 search steps",
+    ]  # fmt: skip
+
+
+def test_realism_is_on_no_curve_that_measures_fidelity() -> None:
+    rows = frame(["a", "b"])
+    real = rows[rows["codec"] == "hyperprior"].assign(psnr_db=0.0)
+    together = pd.concat([rows, real.assign(setting=real["setting"] + "+r1")], ignore_index=True)
+    assert rate_distortion.curve_points(together).equals(rate_distortion.curve_points(rows))
+    assert rate_distortion.bd_table(together).equals(rate_distortion.bd_table(rows))
+    assert rate_distortion.picture_table(together).equals(rate_distortion.picture_table(rows))
+    names = set(rate_distortion.curves(together, realism=True)["curve"])
+    assert {"VGIC, realism 1", "VGIC, 300 search steps, realism 1"} <= names
 
 
 def test_bd_table_states_range_and_spread() -> None:
@@ -111,23 +137,6 @@ def test_pictures_are_listed_best_first() -> None:
     assert table.columns.tolist() == ["image", "VGIC", "VGIC, 300 search steps", "AVIF"]
     assert table["image"].tolist() == ["a", "b", "c"]
     assert table.iloc[2, 1:].tolist() == pytest.approx([-30, -38, -20])
-
-
-def test_deltas_by_perceptual_metrics() -> None:
-    rows = frame(["a", "b"]).assign(ms_ssim=0.0, model_id="0a")
-    level = rows.groupby(["image", "codec", "search_steps"]).cumcount()
-    rows["ms_ssim"] = 1 - 0.1 / (1 + level)
-    scores = rows[["image", "image_id", "codec", "setting", "model_id"]].assign(
-        ssimulacra2=20.0 + 20 * level, st_lpips=0.4 - 0.1 * level
-    )
-    other_weights = scores.assign(model_id="0b", ssimulacra2=0.0)
-    points = rate_distortion.perceptual_points(rows, pd.concat([scores, other_weights]))
-    assert len(points) == 16 and points["ssimulacra2"].min() == 20
-    assert points["ms_ssim_db"].iloc[0] == pytest.approx(10)
-    table = rate_distortion.perceptual_table(points).set_index("curve")
-    for metric in METRICS:
-        assert table.loc[["AVIF", "VGIC"], metric].tolist() == pytest.approx([-20, -30])
-    assert [column.name for column in bd_tables.perceptual_columns()] == ["curve", *table.columns]
 
 
 def test_on_kodak_the_published_curves_follow() -> None:

@@ -75,4 +75,20 @@ def test_settings_tell_the_tune_of_their_search() -> None:
     assert results.asked_ratio(pd.Series([ratio])).tolist() == [6.12]
 
 
+def test_settings_tell_the_realism_their_files_are_shown_with() -> None:
+    plain = ("q448-s0", "q448-s100-eye", "r6.12-s0", "q35", "b6-s20")
+    assert [results.shown_realism(name) for name in plain] == [0] * 5
+    for name in plain:
+        shown = results.realistic_setting(name, 0.25)
+        assert results.shown_realism(shown) == 0.25
+        assert results.searched_tune(shown) == results.searched_tune(name)
+        assert results.asked_ratio(pd.Series([shown])).equals(results.asked_ratio(pd.Series([name])))
+    assert results.realistic_setting("q448-s0", 1.0) == "q448-s0+r1"
+
+
+def test_what_measures_fidelity_leaves_realism_out(make_row: Callable[..., results.Row]) -> None:
+    rows = results.to_frame([make_row(setting=setting) for setting in ("q4-s0", "q4-s0+r1", "q35")])
+    assert results.faithful(rows)["setting"].tolist() == ["q4-s0", "q35"]
+
+
 # tables

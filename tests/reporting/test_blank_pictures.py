@@ -13,7 +13,15 @@ from helpers.samples import smooth_pictures
 from PIL import Image
 
 from vgic_lib import figures
-from vgic_lib.evaluation import bench, measure, perceptual_scores, rate_distortion, results
+from vgic_lib.evaluation import (
+    bench,
+    measure,
+    patch_distances,
+    perceptual_deltas,
+    perceptual_scores,
+    rate_distortion,
+    results,
+)
 from vgic_lib.evaluation.points import ladder_points
 from vgic_lib.images import CROP_2020
 from vgic_lib.metrics.distortion import HIGHEST_DB
@@ -33,6 +41,7 @@ def measured(pictures: Sequence[measure.Picture], context: measure.Context) -> p
     matched = work.match(pictures, ["jpeg"], ours, "equal bytes")
     bench.keep_reconstructions([row for row in [*ours, *matched] if row.image == "blank"], context.folder)
     perceptual_scores.judge([ours[0], *ladder], context.folder, 1)
+    patch_distances.measure([ours[0]] * 2, context.folder)
     results.write_rows(context.folder / "rows.csv", [*ours, *ladder, *matched])
     return results.to_frame(results.read_rows(context.folder / "rows.csv"))
 
@@ -49,9 +58,13 @@ def analysed(rows: pd.DataFrame, folder: Path) -> None:
     delta, by_picture = rate_distortion.bd_table(rows), rate_distortion.picture_table(rows)
     write(delta, output / "bd_rate", bd_tables.bd_columns(delta), bd_tables.BD_NOTES)
     write(by_picture, output / "pictures", bd_tables.picture_columns(by_picture))
-    seen = rate_distortion.perceptual_points(rows, perceptual_scores.load(folder))
+    scores, distances = perceptual_scores.load(folder), patch_distances.load(folder)
+    seen = perceptual_deltas.perceptual_points(rows, scores, distances)
     figures.save_figure(rate_curves.perceptual(seen), output / "perceptual", seen)
-    write(rate_distortion.perceptual_table(seen), output / "perceptual", bd_tables.perceptual_columns())
+    write(perceptual_deltas.perceptual_table(seen), output / "perceptual", bd_tables.perceptual_columns())
+    for within_bpp in (None, perceptual_deltas.LOW_BPP):
+        arms = bd_tables.with_ranges(perceptual_deltas.arms_table(seen, within_bpp))
+        write(arms, output / "arms", bd_tables.arms_columns(), bd_tables.PERCEPTUAL_NOTES)
     shown = reconstructions.showcase(rows, reconstructions.choose_picture(rows, folder))
     figures.save_figure(reconstructions.reconstructions(shown, folder), output / "reconstructions", shown)
 

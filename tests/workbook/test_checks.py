@@ -82,6 +82,13 @@ def workbook(home):
         ("ratios", "6,0", "04_compression: 0 is no compression ratio"),
         ("splits", "tset", "04_compression: unknown split 'tset'; choose from train, validation, test"),
         ("classical", "jpg", "04_compression: unknown classical codec 'jpg'; choose from jpeg"),
+        (
+            "realism",
+            "1",
+            "04_compression: realism needs a model with a generative head, and hyperprior, vaegan-8",
+        ),
+        ("realism", "2", "04_compression: realism 2 is not in 0..1"),
+        ("crop_bpp", "0", "04_compression: 0 is no rate of the figure of crops"),
         ("equal_bytes", "gif", "04_compression: unknown classical codec 'gif'"),
     ],
 )

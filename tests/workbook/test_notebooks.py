@@ -110,7 +110,7 @@ def test_files_are_named_by_the_library(notebook):
     assert not re.search(r"""["'](?:\.\./|outputs|data/|runs/)|os\.chdir|sys\.path""", source)
 
 
-@pytest.mark.parametrize("profile", ["smoke", "default", "paper", "published", "table2020"])
+@pytest.mark.parametrize("profile", ["smoke", "default", "eye", "paper", "published", "table2020"])
 def test_profiles_fit_the_notebooks(profile):
     plan = profiles.make_plan(profiles.load_profile(profile), {}, profile)
     names = [step.name for step in plan]
@@ -191,7 +191,7 @@ def test_finished_smoke_run_is_skipped(smoke):
     [
         (
             ("--profile", "huge"),
-            "unknown profile 'huge'; choose from default, paper, published, smoke, table2020",
+            "unknown profile 'huge'; choose from default, eye, paper, published, smoke, table2020",
         ),
         (("-p", "stepps", "3"), "no notebook has a parameter 'stepps'"),
         (("-p", "steps", "many"), "must be of type int, not 'many'"),

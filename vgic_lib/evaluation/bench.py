@@ -3,7 +3,7 @@
 
 import dataclasses
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
@@ -27,8 +27,8 @@ from vgic_lib.evaluation.measure import (
     original_path,
     reconstruction_path,
 )
-from vgic_lib.evaluation.points import classical_point
-from vgic_lib.evaluation.results import COLUMNS, Row, from_text
+from vgic_lib.evaluation.points import classical_point, realistic_point
+from vgic_lib.evaluation.results import COLUMNS, Row, from_text, shown_realism
 from vgic_lib.files import read_bytes, write_bytes
 from vgic_lib.images import CROP_2020, centre_crop, read_image
 
@@ -60,12 +60,14 @@ def check_splits(splits: Sequence[str]) -> None:
         raise ParameterError(f"unknown split {unknown[0]!r}; choose from {', '.join(SPLITS)}")
 
 
-def shown_picture(pictures: Sequence[Picture], wanted: str = "") -> str:
-    """Name of the picture that figures show: `wanted`, or else the first. Raises ParameterError."""
-    names = [picture.name for picture in pictures]
-    if wanted and wanted not in names:
-        raise ParameterError(f"no picture is called {wanted!r}, to be shown; choose from {', '.join(names)}")
-    return wanted or names[0]
+def shown_pictures(pictures: Sequence[Picture], wanted: Sequence[str], number: int = 1) -> list[Picture]:
+    """The pictures that figures show: those `wanted`, or else the first `number`. Raises ParameterError."""
+    by_name = {picture.name: picture for picture in pictures}
+    for name in wanted:
+        if name not in by_name:
+            names = ", ".join(by_name)
+            raise ParameterError(f"no picture is called {name!r}, to be shown; choose from {names}")
+    return [by_name[name] for name in wanted] or list(pictures[:number])
 
 
 def load_pictures(photographs: Iterable[Photograph], folder: Path, crop: bool) -> list[Picture]:
@@ -107,6 +109,27 @@ class Bench:
             VgicError: a file does not decode, or cannot be written; no workers.
         """
         jobs = [(picture, point) for picture in pictures for point in points]
+        return self._all(self._at_point, jobs, [[point.key(picture)] for picture, point in jobs], label)
+
+    def with_realism(
+        self,
+        pictures: Sequence[Picture],
+        rows: Sequence[Row],
+        heads: Mapping[str, str],
+        realisms: Sequence[float],
+        label: str,
+    ) -> list[Row]:
+        """Files of ours shown once more, with each realism above 0, where `heads` has one for their model.
+
+        Nothing is encoded again. Raises as `run`.
+        """
+        originals = {(picture.name, picture.image_id): picture for picture in pictures}
+        jobs = [
+            (originals[row.image, row.image_id], realistic_point(row, self.context.folder, head, realism))
+            for row in rows
+            for realism in filter(None, realisms)
+            if (head := heads.get(row.model_id))
+        ]
         return self._all(self._at_point, jobs, [[point.key(picture)] for picture, point in jobs], label)
 
     def match(
@@ -194,9 +217,11 @@ def _matched_key(picture: Picture, codec: ClassicalCodec, target: Row) -> tuple[
 
 
 def decode_file(row: Row, folder: Path) -> Image.Image:
-    """The picture in the file of a row, decoded once more."""
+    """The picture in the file of a row, decoded once more, with the realism that its setting names."""
     data = read_bytes(folder / row.file)
-    return CLASSICAL[row.codec].decompress(data) if row.codec in CLASSICAL else codec.decompress(data)
+    if row.codec in CLASSICAL:
+        return CLASSICAL[row.codec].decompress(data)
+    return codec.decompress(data, realism=shown_realism(row.setting))
 
 
 def keep_reconstructions(rows: Iterable[Row], folder: Path) -> None:

@@ -45,7 +45,12 @@ class ClassicalCodec:
         if self.format == "AVIF" and not features.check("avif"):
             raise ParameterError("this Pillow has no AVIF; install a newer one or leave avif out")
         buffer = io.BytesIO()
-        image.save(buffer, self.format, **self.options(quality))
+        try:
+            image.save(buffer, self.format, **self.options(quality))
+        except ValueError as error:
+            raise ParameterError(
+                f"this Pillow cannot write {self.title} ({error}); take a newer one or leave {self.name} out"
+            ) from error
         return buffer.getvalue()
 
     def decompress(self, data: bytes) -> Image.Image:
@@ -71,6 +76,10 @@ def _avif_psnr(quality: float) -> dict[str, Any]:
     return {**_avif(quality), "advanced": {"tune": "psnr"}}
 
 
+def _avif_ssimulacra2(quality: float) -> dict[str, Any]:
+    return {**_avif(quality), "advanced": {"tune": "ssimulacra2"}}
+
+
 def _jxl(quality: float) -> dict[str, Any]:
     # Without the last one, the plug-in would repack the JPEG file that a picture was read from.
     return {"quality": quality, "effort": 7, "num_threads": 1, "lossless_jpeg": False}
@@ -84,11 +93,21 @@ def _jp2(ratio: float) -> dict[str, Any]:
 CLASSICAL: dict[str, ClassicalCodec] = {
     codec.name: codec
     for codec in (
-        # JPEG is baseline with the standard Huffman tables; AVIF is tuned for perception, libavif's default.
+        # JPEG is baseline with the standard Huffman tables; AVIF is tuned for perception, libavif's default
+        # ("iq": the same bytes).
         ClassicalCodec("jpeg", "JPEG", ".jpg", "JPEG", _jpeg, QUALITY_SCALE, LADDER),
         ClassicalCodec("webp", "WebP", ".webp", "WEBP", _webp, QUALITY_SCALE, LADDER),
         ClassicalCodec("avif", "AVIF", ".avif", "AVIF", _avif, QUALITY_SCALE, LADDER),
         ClassicalCodec("avif-psnr", "AVIF (PSNR)", ".avif", "AVIF", _avif_psnr, QUALITY_SCALE, LADDER),
+        ClassicalCodec(  # the encoder refuses a lossless 100 for this tune
+            "avif-ssimulacra2",
+            "AVIF (SSIMULACRA2)",
+            ".avif",
+            "AVIF",
+            _avif_ssimulacra2,
+            QUALITY_SCALE[:-1],
+            LADDER,
+        ),  # fmt: skip
         ClassicalCodec("jxl", "JPEG XL", ".jxl", "JXL", _jxl, JXL_SCALE, LADDER),
         # The quality of JPEG 2000 is the compression ratio that its encoder is asked for.
         ClassicalCodec("jp2", "JPEG 2000", ".jp2", "JPEG2000", _jp2, JP2_RATIOS, JP2_RATIOS[::11]),

@@ -10,7 +10,7 @@ An empty line ends what was added at once; what follows the last one is what a m
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class KeyedTable:
         columns: names, in order.
         key: what makes the key of a line, or the names of the columns that do.
         source: what made the file and can make it again: "notebook 04".
+        later: of the columns, those that a file of an earlier version may lack; they read as "".
 
     Raises:
         DataError: the file has other columns, or is damaged.
@@ -44,8 +45,10 @@ class KeyedTable:
         columns: Sequence[str],
         key: Sequence[str] | Callable[[Line], Key],
         source: str,
+        later: Collection[str] = (),
     ) -> None:
         self._path, self._columns, self._source = Path(path), list(columns), source
+        self._later, self._found = later, self._columns
         names = () if callable(key) else tuple(key)
         self._key = key if callable(key) else lambda line: tuple(str(line[name]) for name in names)
         self._groups = self._read()
@@ -65,6 +68,8 @@ class KeyedTable:
     def add(self, lines: Iterable[Line]) -> None:
         """Add all lines of one key, on disk at once or not at all. Raises StorageError."""
         group = [{name: str(line[name]) for name in self._columns} for line in lines]
+        if self._found != self._columns:
+            self.rewrite()
         with self._locked():
             whole = _complete(read_bytes(self._path)) if self._path.exists() else 0
             try:
@@ -86,8 +91,9 @@ class KeyedTable:
         """
         with self._locked():
             self._groups = self._read()
-            if self._groups:
+            if self._groups or self._found != self._columns:
                 write_bytes(self._path, self._encoded(self))
+            self._found = self._columns
 
     def _encoded(self, lines: Iterable[Mapping[str, str]], header: bool = True) -> bytes:
         buffer = io.StringIO()
@@ -104,13 +110,15 @@ class KeyedTable:
             return {}
         again = f"delete it and run {self._source} again"
         reader = csv.reader(io.StringIO(data.decode()))
-        if next(reader) != self._columns:
+        self._found = next(reader)
+        lacking = [name for name in self._columns if name not in self._found and name in self._later]
+        if self._found != [name for name in self._columns if name not in lacking]:
             raise DataError(f"{self._path} was written by another version of VGIC; {again}")
         groups, last = {}, None
         for cells in reader:
-            if cells and len(cells) != len(self._columns):
+            if cells and len(cells) != len(self._found):
                 raise DataError(f"{self._path} is damaged in line {reader.line_num}; {again}")
-            line = dict(zip(self._columns, cells, strict=False))
+            line = dict.fromkeys(lacking, "") | dict(zip(self._found, cells, strict=False))
             key = self._key(line) if cells else None
             if cells and key != last:
                 groups[key] = []

@@ -2,7 +2,7 @@
 """What is measured: codecs at settings, ours and the classical ones."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -13,15 +13,14 @@ from PIL import Image
 from vgic_lib import codec, paths
 from vgic_lib.bitstream import container
 from vgic_lib.codec.reading import read
-from vgic_lib.errors import ParameterError
+from vgic_lib.errors import ModelError, ParameterError
 from vgic_lib.evaluation.classical import ClassicalCodec, classical_codec
-from vgic_lib.evaluation.measure import (
-    LatentFacts,
-    Point,
-)
-from vgic_lib.evaluation.results import Row, ratio_setting, searched_setting
+from vgic_lib.evaluation.measure import LatentFacts, Point
+from vgic_lib.evaluation.results import Row, ratio_setting, realistic_setting, searched_setting
+from vgic_lib.files import read_bytes
 from vgic_lib.models.base import LatentModel
-from vgic_lib.models.store import SUFFIX, load_model
+from vgic_lib.models.store import SUFFIX, find_head, load_model
+from vgic_lib.models.tunes import check_realism
 
 
 def words(text: str) -> list[str]:
@@ -178,6 +177,46 @@ def _ratio_point(model: LatentModel, ratio: float, steps: int, tune: str | None)
     return Point(
         model.name, ratio_setting(ratio, steps, tune), ".vgic", encode, codec.decompress,
         model_id=model.model_id.hex(), search_steps=steps, inspect=partial(_inspect, model),
+    )  # fmt: skip
+
+
+def heads_of(models: Iterable[LatentModel], realisms: Sequence[float]) -> dict[str, str]:
+    """Ids of generative heads by those of their models, as rows have them; none without `realisms`.
+
+    Raises:
+        ParameterError: a realism is not in 0..1, or none of the models has a head.
+    """
+    heads, names = {}, []
+    for realism in realisms:
+        check_realism(realism)
+    for model in models if realisms else ():
+        names.append(model.name)
+        try:
+            heads[model.model_id.hex()] = find_head(model).model_id.hex()
+        except ModelError:
+            continue
+    if names and not heads:
+        raise ParameterError(
+            f"realism needs a model with a generative head, and {', '.join(names)} has none; leave it empty"
+        )
+    return heads
+
+
+def realistic_point(row: Row, folder: Path, head_id: str, realism: float) -> Point:
+    """The file of a row of ours once more, as it is, to be decoded with a realism.
+
+    Args:
+        row: of a file of a model that has a generative head.
+        folder: of the rows.
+        head_id: of that head.
+        realism: above 0, up to 1.
+    """
+    facts = LatentFacts(3 * row.width * row.height / row.nominal_cr, row.bits_estimated)
+    return Point(
+        row.codec, realistic_setting(row.setting, realism), ".vgic", lambda _: read_bytes(folder / row.file),
+        partial(codec.decompress, realism=realism), row.quality, model_id=head_id,
+        num_channels=row.num_channels, bits=row.bits, search_steps=row.search_steps, encode_s=row.encode_s,
+        inspect=lambda _: facts,
     )  # fmt: skip
 
 

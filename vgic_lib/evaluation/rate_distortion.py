@@ -17,36 +17,45 @@ from vgic_lib import paths
 from vgic_lib.codec import DEFAULT_TUNE
 from vgic_lib.datasets.sources import KODAK_SHA256
 from vgic_lib.evaluation.classical import CLASSICAL as CLASSICAL_CODECS
-from vgic_lib.evaluation.results import aggregate, asked_ratio, searched_tune
+from vgic_lib.evaluation.results import aggregate, asked_ratio, faithful, searched_tune, shown_realism
 from vgic_lib.metrics.distortion import decibels
-from vgic_lib.metrics.perceptual import METRICS, judges
+from vgic_lib.models.tunes import TUNED_MODELS
 
 OURS, CLASSICAL, PUBLISHED = "ours", "classical", "published"
 PUBLISHED_KODAK = paths.PUBLISHED / "kodak.csv"
 KODAK_SIDES = {512, 768}  # pixels; some of the photographs stand upright
 COMPARED_DB = (26.0, 40.0)  # deltas are means over what two curves share of this range of PSNR
-FAMILIES = {"vaegan": "VAE-GAN", "hyperprior": "VGIC"}  # shipped weights; others go by the name of their file
+FAMILIES = {  # shipped weights; others go by the name of their file
+    "vaegan": "VAE-GAN", "hyperprior": "VGIC", "hyperprior-eye": "VGIC eye",
+}  # fmt: skip
 
 
 def curve_title(codec: str, bits: int = 0, search_steps: int = 0, setting: str = "") -> str:
-    """Name of a measured rate-distortion curve for readers."""
+    """Name of a measured rate-distortion curve for readers: model, bits, search, its tune, realism.
+
+    The tune is named where it is not that of the model.
+    """
     if codec in CLASSICAL_CODECS:
         return CLASSICAL_CODECS[codec].title
     family = codec.rpartition("-")[0] if bits else codec
     words = [FAMILIES.get(family, family)]
     words += [f"{bits} bits"] if bits else []
     words += [f"{search_steps} search step{'s' if search_steps > 1 else ''}"] if search_steps else []
-    tune = searched_tune(setting)
-    words += [f"tune {tune}"] if tune != DEFAULT_TUNE else []
+    own_tune = next((tune for tune, model in TUNED_MODELS.items() if model == codec), DEFAULT_TUNE)
+    tune, realism = searched_tune(setting), shown_realism(setting)
+    words += [f"tune {tune}"] if tune != (own_tune if search_steps else DEFAULT_TUNE) else []
+    words += [f"realism {realism:g}"] if realism else []
     return ", ".join(words)
 
 
-def curves(rows: pd.DataFrame) -> pd.DataFrame:
+def curves(rows: pd.DataFrame, realism: bool = False) -> pd.DataFrame:
     """`rows` that lie on a rate-distortion curve, with `curve` and `kind`, classical codecs first.
 
     A curve of a VAE-GAN joins its channel counts at one bit depth; any other, the qualities of its codec.
-    Files that were made to have a certain length are on none.
+    Files that were made to have a certain length are on none; what was decoded with realism is, if `realism`
+    says so, on one of its own.
     """
+    rows = rows if realism else faithful(rows)
     rows = rows[(rows["matched_to"] == "") & asked_ratio(rows["setting"]).isna()]
     kind = np.where(rows["codec"].isin(list(CLASSICAL_CODECS)), CLASSICAL, OURS)
     rows = rows.assign(kind=kind).sort_values(["kind", "bits", "search_steps"], kind="stable")
@@ -56,10 +65,10 @@ def curves(rows: pd.DataFrame) -> pd.DataFrame:
 
 def curve_points(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean over pictures of each point of each curve: `aggregate`, the columns of `curves` and ms_ssim_db."""
-    return _with_decibels(curves(aggregate(rows)))
+    return with_decibels(curves(aggregate(rows)))
 
 
-def _with_decibels(points: pd.DataFrame) -> pd.DataFrame:
+def with_decibels(points: pd.DataFrame) -> pd.DataFrame:
     """Add `ms_ssim_db`, which spreads the values of MS-SSIM near 1."""
     return points.assign(ms_ssim_db=decibels(1 - points["ms_ssim"]))
 
@@ -70,7 +79,7 @@ def published_points() -> pd.DataFrame:
     Columns: codec, curve, kind, bpp, psnr_db, ms_ssim and ms_ssim_db (NaN where not published),
     decoder_kmac_per_pixel (likewise), source.
     """
-    points = _with_decibels(pd.read_csv(PUBLISHED_KODAK))
+    points = with_decibels(pd.read_csv(PUBLISHED_KODAK))
     return points.assign(kind=PUBLISHED, curve=points.pop("title") + " (published)")
 
 
@@ -201,32 +210,3 @@ def picture_table(rows: pd.DataFrame, anchor: str = "jpeg") -> pd.DataFrame:
     codec = rows.loc[(rows["kind"] == OURS) & (rows["bits"] == 0), "curve"].unique()
     known = [name for name in [*ours, *codec] if table[name].notna().any()]
     return table.sort_values(known[-1], kind="stable", ignore_index=True) if known else table
-
-
-def perceptual_points(rows: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the judged pictures of each point of each curve: bpp, METRICS and how many `images`.
-
-    Args:
-        rows: as `results.to_frame` makes them.
-        scores: as `perceptual.judge` makes them.
-    """
-    judged = curves(rows).merge(scores, on=["image", "image_id", "codec", "setting", "model_id"])
-    labels = ["curve", "kind", "codec", "bits", "search_steps", "setting"]
-    values = ["bpp", "ms_ssim", *judges()]
-    groups = judged.groupby(labels, sort=False)
-    return _with_decibels(groups[values].mean().assign(images=groups.size()).reset_index())
-
-
-def perceptual_table(points: pd.DataFrame, anchor: str = "jpeg") -> pd.DataFrame:
-    """BD-rate of every curve of `perceptual_points` by each metric, over all that it shares with JPEG's."""
-    falling = [name for name, metric in METRICS.items() if not metric.rises]
-    points, title = points.assign(**-points[falling]), CLASSICAL_CODECS[anchor].title
-    reference = points[points["curve"] == title]
-    everything = -np.inf, np.inf
-    lines = [
-        {"curve": name, "images": curve["images"].max()}
-        | {metric: bd_rate(reference, curve, everything, metric).percent for metric in METRICS}
-        for name, curve in points.groupby("curve", sort=False)
-        if name != title
-    ]
-    return pd.DataFrame(lines, columns=["curve", *METRICS, "images"])

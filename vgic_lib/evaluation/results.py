@@ -34,10 +34,10 @@ class Row:
     width: int
     height: int
     codec: str  # "hyperprior", "vaegan-8", "jpeg"
-    setting: str  # "q448-s20": quality code, steps; "b6-s20-eye": 6 bits, tune; "r6.12-s20"; classical: "q35"
+    setting: str  # "q448-s20": quality code, steps; "b6-s20-eye+r1": bits, tune, realism; "r6.12-s20"; "q35"
     quality: float  # that was asked for, in the codec's own unit; NaN for the VAE-GAN
     matched_to: str  # "vaegan-8/b6-s20": the file whose length this one was made to match; else empty
-    model_id: str  # of the weights that made the file, or the file matched
+    model_id: str  # of the weights that made the file, or the file matched; of the head, where one decoded it
     num_channels: int  # latent channels of the VAE-GAN and bits for each of its elements; else 0
     bits: int
     search_steps: int  # 0 for classical codecs
@@ -77,8 +77,24 @@ def searched_setting(label: str, search_steps: int, tune: str = DEFAULT_TUNE) ->
 
 def searched_tune(setting: str) -> str:
     """The tune that a name of `searched_setting` tells."""
-    found = re.search(r"-s[0-9]+-(.+)$", setting)
+    found = re.search(r"-s[0-9]+-([^+]+)", setting)
     return found[1] if found else DEFAULT_TUNE
+
+
+def realistic_setting(setting: str, realism: float) -> str:
+    """Name of a setting whose files are shown with a realism above 0."""
+    return f"{setting}+r{realism:g}"
+
+
+def shown_realism(setting: str) -> float:
+    """The realism with which files of a setting are decoded; 0 where its name tells none."""
+    found = re.search(r"\+r([0-9.e-]+)$", setting)
+    return float(found[1]) if found else 0.0
+
+
+def faithful(rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` without files that were decoded with realism, which invents: for all that measures fidelity."""
+    return rows[rows["setting"].map(shown_realism) == 0]
 
 
 def ratio_setting(ratio: float, search_steps: int, tune: str = DEFAULT_TUNE) -> str:

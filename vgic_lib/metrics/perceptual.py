@@ -109,18 +109,27 @@ class Metric(NamedTuple):
     """A judge of how decoded pictures look; its scores go by its name in METRICS."""
 
     title: str  # as a reader of tables knows it
-    score: Callable[[np.ndarray, np.ndarray], float] | None  # of two (H, W, 3) uint8; None: from the rows
+    score: Callable[[np.ndarray, np.ndarray], float] | None  # of two (H, W, 3) uint8; None: not of a picture
     rises: bool = True  # with quality
     unit: str = ""
+    package: str = ""  # to be imported; without it there are no scores
 
 
 METRICS: dict[str, Metric] = {
     "ssimulacra2": Metric("SSIMULACRA2", ssimulacra2),
-    "ms_ssim_db": Metric("MS-SSIM", None, unit="dB"),
+    "ms_ssim_db": Metric("MS-SSIM", None, unit="dB"),  # of the rows
     "st_lpips": Metric("ST-LPIPS", st_lpips, rises=False),
+    "cvvdp": Metric("ColorVideoVDP", cvvdp, unit="JOD", package="pycvvdp"),
+    "patch_distance": Metric("patch distance", None, rises=False),  # of all pictures, by metrics.realism
 }
 
 
 def judges() -> dict[str, Callable[[np.ndarray, np.ndarray], float]]:
-    """Functions of the METRICS that rows do not hold, by name."""
+    """Functions of the METRICS that judge a picture, by name."""
     return {name: metric.score for name, metric in METRICS.items() if metric.score}
+
+
+def installed(name: str) -> bool:
+    """Whether the package of one of METRICS is there; `require` refuses to go on without some."""
+    package = METRICS[name].package
+    return not package or find_spec(package) is not None

@@ -46,18 +46,31 @@ def patch_kernel_distance(
         ParameterError: pictures do not match, or fewer than two hold a patch; a patch is too small; or the
             package stlpips-pytorch is not installed.
     """
-    if [x.shape for x in originals] != [x.shape for x in reconstructions]:
-        raise ParameterError(
-            "a kernel distance needs as many reconstructions as originals, of the same sizes"
-        )
-    if patch < SMALLEST_SIDE:
-        raise ParameterError(f"patches need sides of at least {SMALLEST_SIDE} pixels, got {patch}")
-    counts = torch.tensor([(x.shape[0] // patch) * (x.shape[1] // patch) for x in originals])
-    if (counts > 0).sum() < 2:
-        raise ParameterError(f"a kernel distance needs at least two pictures of {patch} x {patch} pixels")
-    pairs = zip(*(_moments(pictures, trunk, patch) for pictures in (originals, reconstructions)), strict=True)
-    x, y = (torch.cat(parts, 1) for parts in zip(*(_scaled(*pair) for pair in pairs), strict=True))
-    return kernel_distance(x, y, torch.arange(len(counts)).repeat_interleave(counts))
+    return PatchReference(originals, trunk, patch).distance(reconstructions)
+
+
+class PatchReference:
+    """Originals prepared for many comparisons; arguments and errors are those of `patch_kernel_distance`."""
+
+    def __init__(self, originals: Sequence[np.ndarray], trunk: Trunk = "alex", patch: int = PATCH) -> None:
+        if patch < SMALLEST_SIDE:
+            raise ParameterError(f"patches need sides of at least {SMALLEST_SIDE} pixels, got {patch}")
+        counts = torch.tensor([(x.shape[0] // patch) * (x.shape[1] // patch) for x in originals])
+        if (counts > 0).sum() < 2:
+            raise ParameterError(f"a kernel distance needs at least two pictures of {patch} x {patch} pixels")
+        self._shapes, self._trunk, self._patch = [x.shape for x in originals], trunk, patch
+        self._groups = torch.arange(len(counts)).repeat_interleave(counts)
+        self._moments = _moments(originals, trunk, patch)
+
+    def distance(self, reconstructions: Sequence[np.ndarray]) -> float:
+        """Distance of reconstructions, uint8 (H, W, 3) each, from the originals."""
+        if self._shapes != [x.shape for x in reconstructions]:
+            raise ParameterError(
+                "a kernel distance needs as many reconstructions as originals, of the same sizes"
+            )
+        pairs = zip(self._moments, _moments(reconstructions, self._trunk, self._patch), strict=True)
+        x, y = (torch.cat(parts, 1) for parts in zip(*(_scaled(*pair) for pair in pairs), strict=True))
+        return kernel_distance(x, y, self._groups)
 
 
 def kernel_distance(x: Tensor, y: Tensor, groups: Tensor) -> float:

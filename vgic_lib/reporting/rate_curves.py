@@ -9,16 +9,18 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from vgic_lib.evaluation.rate_distortion import CLASSICAL, OURS, PUBLISHED, relative_rates
+from vgic_lib.evaluation.results import shown_realism
 from vgic_lib.figures import ACCENT, GRAY, Figure, style
 from vgic_lib.metrics.perceptual import METRICS
 
-VAEGAN = "#1e3a8a"
+VAEGAN, EYE = "#1e3a8a", "#16a34a"
 COLOURS = {
     "jpeg": "#6b7280", "webp": "#0f766e", "avif": "#d97706", "avif-psnr": "#92400e", "jxl": "#7c3aed",
-    "jp2": "#0284c7",
+    "jp2": "#0284c7", "avif-ssimulacra2": "#fbbf24",
 }  # fmt: skip
 PUBLISHED_COLOURS = ("#6b7280", "#0284c7", "#0f766e", "#7c3aed", "#d97706", "#1e3a8a", "#92400e", "#db2777")
 DASHES = ((0, (4, 2)), (0, (1, 1.2)), (0, (5, 1, 1, 1)))
+COLUMNS = 3  # panels beside each other
 BIT_MARKERS = {4: "o", 6: "s", 8: "^"}
 
 
@@ -46,11 +48,14 @@ def perceptual(points: pd.DataFrame) -> Figure:
         points: as `rate_distortion.perceptual_points` makes them.
     """
     with style():
-        figure = Figure(figsize=(14.3, 4.3), layout="constrained")
         known = [metric for metric in METRICS if points[metric].notna().any()]
-        axes = figure.subplots(1, len(known), squeeze=False)[0]
-        for ax, metric in zip(axes, known, strict=True):
+        lines, columns = max(1, -(-len(known) // COLUMNS)), max(1, min(COLUMNS, len(known)))
+        figure = Figure(figsize=(2 + 4.1 * columns, 4.3 * lines), layout="constrained")
+        axes = figure.subplots(lines, columns, squeeze=False).ravel()
+        for ax, metric in zip(axes, known, strict=False):
             _over_rate(ax, points, metric)
+        for ax in axes[max(1, len(known)) :]:
+            ax.remove()
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
     return figure
 
@@ -134,10 +139,12 @@ def _looks(points: pd.DataFrame) -> dict[str, dict]:
 
 
 def _our_look(point: pd.Series) -> dict:
-    """Solid with search, hollow and dashed without; the VAE-GAN's markers tell its bit depth."""
-    colour, searched = VAEGAN if point["bits"] else ACCENT, point["search_steps"] > 0
+    """Solid with search, hollow and dashed without; colours tell models, markers bit depth or realism."""
+    colour = VAEGAN if point["bits"] else EYE if point["codec"].endswith("-eye") else ACCENT
+    marker = "*" if shown_realism(point.get("setting", "")) else BIT_MARKERS.get(point["bits"], "D")
+    searched = point["search_steps"] > 0
     return {
-        "color": colour, "marker": BIT_MARKERS.get(point["bits"], "D"), "zorder": 3, "markeredgewidth": 1.1,
+        "color": colour, "marker": marker, "zorder": 3, "markeredgewidth": 1.1,
         "linestyle": "-" if searched else (0, (4, 2)), "markerfacecolor": colour if searched else "white",
     }  # fmt: skip
 

@@ -13,7 +13,7 @@ from vgic_lib.errors import ParameterError
 from vgic_lib.evaluation.classical import CLASSICAL
 from vgic_lib.evaluation.measure import original_path, reconstruction_path
 from vgic_lib.evaluation.rate_distortion import curve_title
-from vgic_lib.evaluation.results import asked_ratio
+from vgic_lib.evaluation.results import asked_ratio, faithful
 from vgic_lib.figures import ACCENT, Figure, blank, style
 from vgic_lib.images import read_image, to_array
 
@@ -55,23 +55,24 @@ def reconstructions(shown: pd.DataFrame, folder: Path) -> Figure:
     ours, beside = shown[~classical], shown[classical]
     first = ours.iloc[0]
     original = _pixels(original_path(folder, first["image"], first["image_id"]))
-    corner, size = _detail(original)
+    size = tuple(max(1, round(side / 3)) for side in original.shape[1::-1])
+    corner = window(original, size)
     codecs = list(dict.fromkeys(beside["codec"]))
     with style():
         figure, grid = _grid(original, lines=2 + len(codecs), columns=len(ours) + 1)
-        _show(grid[0, 0], original, "original", _bytes(original.size))
+        _show(grid[0, 0], original, "original", bytes_text(original.size))
         for colour, width in (("white", 2.6), (ACCENT, 1.3)):
             grid[0, 0].add_patch(Rectangle(corner, *size, fill=False, edgecolor=colour, linewidth=width))
-        _show(grid[1, 0], _cut(original, corner, size), "", "detail of the original")
+        _show(grid[1, 0], cut(original, corner, size), "", "detail of the original")
         for column, line in enumerate(ours.to_dict("records"), 1):
             x_hat = _pixels(reconstruction_path(line["file"], folder))
             _show(grid[0, column], x_hat, _title(line), _caption(line))
-            _show(grid[1, column], _cut(x_hat, corner, size), "", "")
+            _show(grid[1, column], cut(x_hat, corner, size), "", "")
             equal = beside[beside["matched_to"] == f"{line['codec']}/{line['setting']}"]
             for other in equal.to_dict("records"):
                 x_hat = _pixels(reconstruction_path(other["file"], folder))
                 row = 2 + codecs.index(other["codec"])
-                _show(grid[row, column], _cut(x_hat, corner, size), "", _caption(other))
+                _show(grid[row, column], cut(x_hat, corner, size), "", _caption(other))
         for ax, codec in zip(grid[2:, 0], codecs, strict=True):
             text = f"{CLASSICAL[codec].title}\nat (nearly)\nequal bytes"
             ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes)
@@ -107,27 +108,35 @@ def _title(line: dict) -> str:
 
 
 def _caption(line: dict) -> str:
-    return f"{line['psnr_db']:.2f} dB, {_bytes(line['bytes'])}"
+    return f"{line['psnr_db']:.2f} dB, {bytes_text(line['bytes'])}"
 
 
-def _bytes(number: int) -> str:
+def bytes_text(number: int) -> str:
+    """A number of bytes for readers."""
     return f"{number:,} bytes".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
-def _detail(pixels: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Corner (x, y) and size (width, height) of the part with the strongest edges, a ninth of the picture."""
+def window(pixels: np.ndarray, size: tuple[int, int], smooth: bool = False) -> tuple[int, int]:
+    """Corner (x, y) of the part with the strongest edges; if `smooth`, with the weakest.
+
+    Args:
+        pixels: (H, W, 3), sides of at least 2.
+        size: width and height of the part.
+        smooth: see above.
+    """
     luma = pixels.mean(axis=2)
-    edges = np.hypot(*np.gradient(luma))
-    height, width = (max(1, round(side / 3)) for side in luma.shape)
+    edges, (width, height) = np.hypot(*np.gradient(luma)), size
     corners = [
         (x, y)
         for y in range(0, luma.shape[0] - height + 1, max(1, height // 4))
         for x in range(0, luma.shape[1] - width + 1, max(1, width // 4))
     ]
-    return max(corners, key=lambda c: edges[c[1] : c[1] + height, c[0] : c[0] + width].sum()), (width, height)
+    choose = min if smooth else max
+    return choose(corners, key=lambda c: edges[c[1] : c[1] + height, c[0] : c[0] + width].sum())
 
 
-def _cut(pixels: np.ndarray, corner: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+def cut(pixels: np.ndarray, corner: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    """The part of a picture (H, W, 3) at a corner (x, y), of a size (width, height)."""
     return pixels[corner[1] : corner[1] + size[1], corner[0] : corner[0] + size[0]]
 
 
@@ -152,7 +161,7 @@ def showcase(
         ParameterError: there is no such picture.
     """
     image = image or rows["image"].iloc[0]
-    rows = rows[rows["image"] == image]
+    rows = faithful(rows[rows["image"] == image])
     ours = rows[~rows["codec"].isin(list(CLASSICAL)) & asked_ratio(rows["setting"]).isna()]
     if ours.empty:
         raise ParameterError(

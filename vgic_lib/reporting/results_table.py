@@ -9,7 +9,7 @@ import pandas as pd
 
 from vgic_lib.evaluation.classical import CLASSICAL
 from vgic_lib.evaluation.rate_distortion import curve_title
-from vgic_lib.evaluation.results import aggregate, asked_ratio
+from vgic_lib.evaluation.results import aggregate, asked_ratio, faithful
 from vgic_lib.metrics.distortion import HIGHEST_DB
 from vgic_lib.reporting.typeset import Column
 
@@ -45,12 +45,12 @@ def results_table(rows: pd.DataFrame) -> pd.DataFrame:
     files, then one line for each bit depth, without and with latent search. Every line of ours carries PSNR,
     SSIM and rate of each classical codec at the nearest real rate, in columns `<metric>_<codec>`;
     `note_<codec>` is "*" or "†" where its files are more than 5% shorter or longer all the same. Lines are
-    what `meaningful_lines` leaves.
+    what `meaningful_lines` leaves. What was decoded with realism is left out: these are measures of fidelity.
 
     Args:
         rows: as `results.to_frame` makes them.
     """
-    means = aggregate(rows)
+    means = aggregate(faithful(rows))
     ours = means[~means["codec"].isin(list(CLASSICAL))].sort_values(["bits", "quality", "search_steps"])
     matched = means[means["matched_to"] != ""]
     lines: list[dict[str, object]] = []
