@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: MIT
+"""Prediction of the pixels of a picture from coarse to fine, for lossless and near-lossless files.
+
+A picture is coded like an interlaced one: first one pixel, then level after level, each of which doubles height
+and width. A level knows every second pixel of every second row and codes the rest in three passes: pixels
+between four known ones on the diagonals, then those between two of a row, then those between two of a column.
+A pass predicts green, then red, then blue of all its pixels by a small network from pixels known already and
+from the errors of their own predictions.
+
+All weights, activations and sums are multiples of powers of two, and so small that float32 adds them without
+rounding in any order: encoder and decoder agree on every machine, and training sees the same numbers.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CHANNELS = 3
+ORDER = (1, 0, 2)  # channels of an RGB picture in the order of coding
+WEIGHT_GRID = 2.0**-8  # weights and biases are multiples of it
+GRID = 2.0**-6  # hidden activations are multiples of it,
+LIMIT = 2.0**4 - GRID  # and lie in 0..LIMIT
+INPUT_GRID = 2.0**-4  # inputs are multiples of it, below 2**4: differences of pixels over 16, logarithms
+MEAN_GRID = 2.0**-3  # predicted means are multiples of it, in levels of a pixel
+LARGEST_SUM = 2.0**24  # units of a sum that float32 holds without rounding
+SCALES = 48  # entries of the scale table
+SMALLEST_SCALE, SCALE_FACTOR = 0.1, 1.146  # of the first entry in levels; of each entry to the one before
+INDEX_UNIT = 8.0  # entries for one unit of a network's output
+START_INDEX = 16.0  # where an untrained network points
+STRIP = 2**14  # pixels of a pass that are worked on together
+REACH = 2  # places of a grid of every second pixel that a pass looks beyond its own
+KINDS = 3  # networks for the finest level, the one before, and all coarser ones
+
+Tap = tuple[int, int, int]  # grid (of `GRIDS`), rows down, columns right
+GRIDS = ((0, 0), (1, 1), (0, 1), (1, 0))  # first row and column of the four grids of every second pixel
+
+
+class Neighbours(NamedTuple):
+    """Pixels that a pass looks at."""
+
+    near: tuple[Tap, ...]  # whose mean is the first guess
+    far: tuple[Tap, ...]
+
+
+PASSES = (
+    Neighbours(
+        ((0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1)),
+        tuple((0, i, j) for i in range(-1, 3) for j in range(-1, 3) if (i, j) not in
+              ((0, 0), (0, 1), (1, 0), (1, 1), (-1, -1), (-1, 2), (2, -1), (2, 2))),
+    ),
+    Neighbours(
+        ((0, 0, 0), (0, 0, 1), (1, -1, 0), (1, 0, 0)),
+        ((0, 0, -1), (0, 0, 2), (0, -1, 0), (0, -1, 1), (0, 1, 0), (0, 1, 1),
+         (1, -1, -1), (1, -1, 1), (1, 0, -1), (1, 0, 1), (1, -2, 0), (1, 1, 0)),
+    ),
+    Neighbours(
+        ((0, 0, 0), (0, 1, 0), (1, 0, -1), (1, 0, 0)),
+        ((2, 0, -1), (2, 0, 0), (2, 1, -1), (2, 1, 0), (0, 0, -1), (0, 0, 1), (0, 1, -1), (0, 1, 1),
+         (1, -1, -1), (1, -1, 0), (1, 1, -1), (1, 1, 0), (0, -1, 0), (0, 2, 0), (1, 0, -2), (1, 0, 1)),
+    ),
+)  # fmt: skip
+
+
+class Place(NamedTuple):
+    """Pixels that are predicted together: every `step`-th of some rows, of all columns, of one channel."""
+
+    channel: int  # in the order of coding
+    rows: slice
+    columns: slice
+
+
+Code = Callable[[Place, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Takes a place, means (B, h, w) and scale indices; returns the pixels and how far they lie from the means."""
+
+
+class _Activation(torch.autograd.Function):
+    """ReLU with limit and rounding, whose gradient ignores the rounding."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        y = on_grid_(x.detach().clone() if torch.is_grad_enabled() else x, GRID).clamp_(0, LIMIT)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        return gradient * ((y > 0) & (y < LIMIT))
+
+
+def on_grid_(x: Tensor, grid: float) -> Tensor:
+    """Round to multiples of a power of two, in place."""
+    return x.mul_(1 / grid).add_(0.5).floor_().mul_(grid)
+
+
+def rounded(x: Tensor, grid: float) -> Tensor:
+    """Round to multiples of a power of two; the gradient ignores it."""
+    return x + (on_grid_(x.detach().clone(), grid) - x.detach())
+
+
+def logarithm(x: Tensor) -> Tensor:
+    """About log2(1 + x) of whole numbers x from 0, exactly the same everywhere: linear between powers of two.
+
+    The bits of a float32 are its exponent and then its mantissa.
+    """
+    return ((x + 1).float().view(torch.int32) - (127 << 23) >> 19).to(x.dtype) * INPUT_GRID
+
+
+class Linear(nn.Module):
+    """Matrix product on columns, with rounded weights."""
+
+    def __init__(self, inputs: int, outputs: int, zero: bool = False) -> None:
+        super().__init__()
+        linear = nn.Linear(inputs, outputs)
+        self.weight, self.bias = linear.weight, nn.Parameter(linear.bias.detach()[:, None].clone())
+        if zero:
+            nn.init.zeros_(self.weight)
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (inputs, N) to (outputs, N)."""
+        if not torch.is_grad_enabled():
+            return torch.addmm(self.bias, self.weight, x)
+        return torch.addmm(rounded(self.bias, WEIGHT_GRID), rounded(self.weight, WEIGHT_GRID), x)
+
+
+class PassNetwork(nn.Module):
+    """Means and scales of the pixels of a pass, channel by channel."""
+
+    def __init__(self, neighbours: Neighbours, width: int, head: int) -> None:
+        super().__init__()
+        self.neighbours = neighbours
+        taps = len(neighbours.near) + len(neighbours.far)
+        inputs = CHANNELS * taps + 4 * CHANNELS
+        self.entry, self.middle = Linear(inputs, width), Linear(width, width)
+        self.hidden = nn.ModuleList(Linear(width + 2 * c, head) for c in range(CHANNELS))
+        self.out = nn.ModuleList(Linear(head, 2 + c, zero=True) for c in range(CHANNELS))
+        self.straight = nn.ModuleList(Linear(CHANNELS * taps, 1, zero=True) for _ in range(CHANNELS))
+
+    def forward(
+        self,
+        grids: list[Tensor],
+        window: tuple[slice, slice],
+        steps: Tensor,
+        code: Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]],
+        channels: int = CHANNELS,
+    ) -> Tensor:
+        """Pixels and errors (2 CHANNELS, B, h, w) of a window of a pass.
+
+        Args:
+            grids: pixels and errors (2 CHANNELS, B, H + 2 REACH, W + 2 REACH) of the grids known.
+            window: rows and columns of the pass.
+            steps: of the quantiser (CHANNELS,), 1 where pixels are exact.
+            code: takes a channel, means and scale indices (N,) each; returns pixels and errors (N,).
+            channels: 1 for a gray picture.
+        """
+        near = torch.stack([_shifted(grids, tap, window) for tap in self.neighbours.near])
+        pixels, errors = near[:, :CHANNELS], near[:, CHANNELS:]
+        far = [_shifted(grids, tap, window, CHANNELS) for tap in self.neighbours.far]
+        shape = far[0].shape[1:]
+        guess = pixels.sum(0).add_(2).mul_(0.25).floor_().flatten(1)  # (CHANNELS, N)
+        differences = torch.stack([*pixels, *far]).flatten(2) - guess
+        spread = differences.abs()
+        activity = [spread[:4].sum(0), spread[4:].sum(0), errors.sum(0).flatten(1), (steps - 1)[:, None].expand_as(guess)]
+        inputs = differences.mul_(1 / 16).flatten(0, 1)
+        x = _Activation.apply(self.entry(torch.cat([inputs, logarithm(torch.cat(activity))])))
+        x = _Activation.apply(self.middle(x))
+        values, misses, known = [], [], []
+        for c in range(channels):
+            hidden = _Activation.apply(self.hidden[c](torch.cat([x, *known]) if known else x))
+            out = self.out[c](hidden)
+            mean = guess[c] + 16 * (out[0] + self.straight[c](inputs)[0])
+            for j in range(c):
+                gain = rounded(out[2 + j], GRID) if torch.is_grad_enabled() else on_grid_(out[2 + j], GRID)
+                mean = mean + gain.clamp(-4, 4) * misses[j]
+            value, miss = code(c, mean.clamp(0, 255), START_INDEX + INDEX_UNIT * out[1])
+            values.append(value)
+            misses.append(miss)
+            known += [miss[None] / 16, logarithm(miss[None].abs())]
+        rows = values + misses if channels > 1 else values * CHANNELS + misses * CHANNELS
+        result = torch.stack(rows)
+        result[CHANNELS:].abs_()
+        return result.unflatten(1, shape)
+
+
+def _shifted(grids: list[Tensor], tap: Tap, window: tuple[slice, slice], channels: int | None = None) -> Tensor:
+    """What lies at a tap from each pixel of a window, (channels, B, h, w)."""
+    grid, down, right = tap
+    rows, columns = (
+        slice(at.start + REACH + by, at.stop + REACH + by)
+        for at, by in zip(window, (down, right), strict=True)
+    )
+    return grids[grid][:channels, :, rows, columns]
+
+
+class PixelNetwork(nn.Module):
+    """Networks for all passes of all levels."""
+
+    def __init__(self, width: int, head: int) -> None:
+        super().__init__()
+        self.passes = nn.ModuleList(
+            PassNetwork(neighbours, width, head) for _ in range(KINDS) for neighbours in PASSES
+        )
+
+    def traverse(
+        self, batch: int, size: tuple[int, int], steps: Tensor, code: Code, channels: int = CHANNELS
+    ) -> Tensor:
+        """Visit all pixels in the order of coding.
+
+        Args:
+            batch: pictures.
+            size: their height and width.
+            steps: of the quantiser (CHANNELS,), 1 where pixels are exact.
+            code: writes or reads pixels.
+            channels: 1 where only the first one is coded, and the others are equal.
+
+        Returns:
+            Pixels (CHANNELS, B, H, W), in the order of coding.
+        """
+        known = self._first(batch, steps.dtype, code, channels)
+        for level in reversed(range((max(size) - 1).bit_length())):
+            known = self._refine(known, level, [-(-side >> level) for side in size], steps, code, channels)
+        return known[:CHANNELS]
+
+    def _first(self, batch: int, kind: torch.dtype, code: Code, channels: int) -> Tensor:
+        middle = torch.full((batch, 1, 1), 128.0, dtype=kind)
+        one, widest = slice(0, 1), torch.full_like(middle, SCALES - 1)
+        values = [code(Place(c, one, one), middle, widest)[0] for c in range(channels)]
+        known = torch.stack(values * (CHANNELS // channels))
+        return torch.cat([known, torch.zeros_like(known)])
+
+    def _refine(self, known: Tensor, level: int, size: list[int], steps: Tensor, code: Code, channels: int) -> Tensor:
+        """Pixels and errors of a level from those of the level before."""
+        wider = [REACH] * 4
+        grids = [F.pad(known, wider, mode="replicate")]
+        batch, side = known.shape[1], known.shape[2:]
+        whole = known.new_empty(2 * CHANNELS, batch, *size)
+        whole[:, :, ::2, ::2] = known
+        for number, (down, right) in enumerate(GRIDS[1:]):
+            height, width = (size[0] + 1 - down) // 2, (size[1] + 1 - right) // 2
+            if not height * width:
+                grids.append(grids[0])
+                continue
+            network = self.passes[len(PASSES) * min(level, KINDS - 1) + number]
+            part = whole[:, :, down::2, right::2]
+            rows = max(1, STRIP // width) if not torch.is_grad_enabled() else height
+            for top in range(0, height, rows):
+                bottom = min(top + rows, height)
+
+                def exchange(c: int, mean: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+                    at = Place(c, _every(top, bottom, down, level), _every(0, width, right, level))  # noqa: B023
+                    shape = batch, bottom - top, width  # noqa: B023
+                    value, miss = code(at, mean.view(shape), index.view(shape))
+                    return value.flatten(), miss.flatten()
+
+                window = slice(top, bottom), slice(0, width)
+                part[:, :, top:bottom] = network(grids, window, steps, exchange, channels)
+            missing = REACH + side[1] - width, REACH + side[0] - height
+            grids.append(F.pad(part, (REACH, missing[0], REACH, missing[1]), mode="replicate"))
+        return whole
+
+
+def _every(start: int, stop: int, offset: int, level: int) -> slice:
+    """Places `start` to `stop` of a grid of every second pixel of a level, in pixels of the picture."""
+    step = 2 << level
+    return slice(start * step + (offset << level), (stop - 1) * step + (offset << level) + 1, step)
