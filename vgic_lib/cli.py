@@ -124,7 +124,7 @@ def _add_compress_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_train_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="vaegan", help="vaegan or hyperprior (default: vaegan)")
+    parser.add_argument("--model", default="vaegan", help="vaegan, hyperprior or lossless (default: vaegan)")
     parser.add_argument("--preset", metavar="NAME", help="settings to start from (default: by model, device)")
     parser.add_argument(
         "--num-channels", metavar="N", help="latent channels, such as 8, or 2,4,8 with --nested"
@@ -256,6 +256,7 @@ def _starting_point(options: argparse.Namespace) -> "TrainingConfig":
     defaults = {
         "vaegan": "nested" if options.nested else "published",
         "hyperprior": f"hyperprior-{accelerated}",
+        "lossless": "lossless",
     }
     if options.model not in defaults:
         raise ParameterError(f"unknown model {options.model!r}; choose from {', '.join(defaults)}")

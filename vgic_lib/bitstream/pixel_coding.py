@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Lossless and near-lossless coding of pixels under the predictions of a `PixelNetwork`.
 
-What is coded is how far a pixel lies from the rounded mean that the network predicts, in steps of 2E + 1 levels
-where an error of E is allowed. Tables for it come from stored integers by additions, multiplications and
-divisions of float64 alone, one after the other, which IEEE 754 rounds alike on every machine.
+What is coded is how far a pixel lies from the rounded mean that the network predicts, in steps of 2E + 1
+levels where an error of E is allowed. Tables for it come from stored integers by additions, multiplications
+and divisions of float64 alone, one after the other, which IEEE 754 rounds alike on every machine.
 """
 
 from collections.abc import Callable
@@ -87,8 +87,8 @@ class PixelCoder:
         Args:
             network: of the predictions.
             tables: of `coder_tables`.
-            shifts: how many entries scales lie lower for an allowed error of 0, 1, 2 ..., (LARGEST_ERROR + 1,)
-                in SHIFT_UNIT.
+            shifts: how many entries of the table scales lie lower for an allowed error of 0, 1, 2 ...,
+                (LARGEST_ERROR + 1,) in SHIFT_UNIT.
 
         Raises:
             ModelError: weights so large that exactness is not certain.
@@ -123,7 +123,9 @@ class PixelCoder:
     def decode(self, section: bytes, size: tuple[int, int], errors: tuple[int, ...]) -> Tensor:
         """Picture (1, CHANNELS, H, W) of `size`, float32, from a section. Raises BitstreamError."""
         if not section or section[0] not in (1, CHANNELS):
-            raise BitstreamError("the file is damaged: its number of coded channels is wrong; get a fresh copy")
+            raise BitstreamError(
+                "the file is damaged: its number of coded channels is wrong; get a fresh copy"
+            )
         decoder = RangeDecoder(section[1:], self.tables)
 
         def exchange(wanted: None, table: Tensor, side: Tensor, at: Place) -> Tensor:
@@ -151,7 +153,7 @@ class PixelCoder:
         exchange: Callable[..., Tensor],
         pixels: Tensor | None = None,
     ) -> Tensor:
-        """Visit all pixels; `exchange` takes wanted residuals, tables, signs and place, and gives residuals."""
+        """Visit all pixels; `exchange` takes wanted residuals, tables, signs, place; gives residuals."""
         if channels == 1:
             errors = (min(errors),) * CHANNELS
         network, kind = self._network()

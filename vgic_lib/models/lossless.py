@@ -19,10 +19,11 @@ from vgic_lib.bitstream.pixel_coding import (
 )
 from vgic_lib.errors import BitstreamError, ParameterError
 from vgic_lib.models.base import LatentModel, Latents, Quantised, Rounding, Size
-from vgic_lib.networks.pixels import CHANNELS, SCALE_FACTOR, SCALES, SMALLEST_SCALE, PixelNetwork
-from vgic_lib.networks.shapes import Shapes
+from vgic_lib.networks.pixels import CHANNELS, SCALE_FACTOR, SCALES, SMALLEST_SCALE
+from vgic_lib.networks.shapes import LosslessNetwork
 
 CODES_PER_ERROR = 8
+_PARTS = "exact", "near"  # of the network
 
 
 class MaxError(NamedTuple):
@@ -66,33 +67,29 @@ class LosslessModel(LatentModel):
     search_relaxation, search_rate = "gumbel", 0.0
     bytes_per_pixel = {"compress": (300, 120), "search": (300, 120), "decompress": (300, 110)}
 
-    def __init__(self, width: int, head: int) -> None:
-        """Set up networks of a width, and of a width of those of each channel."""
+    def __init__(self, network: LosslessNetwork) -> None:
+        """Take networks, with tables for the distributions that they have now."""
         super().__init__()
-        self.sizes = width, head
-        self.exact_network, self.near_network = PixelNetwork(width, head), PixelNetwork(width, head)
-        for name in ("exact", "near"):
-            self.register_buffer(f"{name}_decays", torch.zeros((SCALES, 2), dtype=torch.int64))
-            self.register_buffer(f"{name}_shares", torch.zeros(SCALES, dtype=torch.int64))
+        self.network = network
+        scale = SMALLEST_SCALE * SCALE_FACTOR ** torch.arange(SCALES, dtype=torch.float64)
+        for near, name in enumerate(_PARTS):
+            share, width = network.part(bool(near))[1].mixture()
+            decays, shares = table_parameters(scale, width.double(), share.double())
+            self.register_buffer(f"{name}_decays", decays)
+            self.register_buffer(f"{name}_shares", shares)
         steps = 2 * torch.arange(LARGEST_ERROR + 1) + 1.0
         shifts = (steps.log() / math.log(SCALE_FACTOR) / SHIFT_UNIT).round()
         self.register_buffer("shifts", shifts.to(torch.int16))
         self._coders: dict[bool, PixelCoder] = {}
 
-    def take_shapes(self, exact: Shapes, near: Shapes) -> None:
-        """Set the tables to learned distributions."""
-        for name, shapes in (("exact", exact), ("near", near)):
-            share, width = shapes.mixture()
-            scale = SMALLEST_SCALE * SCALE_FACTOR ** torch.arange(SCALES, dtype=torch.float64)
-            decays, shares = table_parameters(scale, width.double(), share.double())
-            getattr(self, f"{name}_decays").copy_(decays)
-            getattr(self, f"{name}_shares").copy_(shares)
-
     @property
     def settings(self) -> tuple[MaxError, ...]:
         """All operating points, the smallest files first: three for each error, green and red finer first."""
         coarse_to_fine = range(LARGEST_ERROR, 0, -1)
-        return (*(_finer(error, mask) for error in coarse_to_fine for mask in (0, 0b010, 0b011)), max_error(0))
+        return (
+            *(_finer(error, mask) for error in coarse_to_fine for mask in (0, 0b010, 0b011)),
+            max_error(0),
+        )
 
     def setting(self, quality: float) -> MaxError:
         """Operating point for a quality from 1 to 100, which is lossless. Raises ParameterError."""
@@ -101,7 +98,7 @@ class LosslessModel(LatentModel):
         return self.settings[round((quality - 1) / 99 * (len(self.settings) - 1))]
 
     def code(self, setting: MaxError) -> int:
-        """Number that stands for an operating point in a file: the largest error, and where it is one less."""
+        """Number that stands for an operating point: the largest error, and where it is one less."""
         less = [setting.largest - error for error in setting]
         return CODES_PER_ERROR * setting.largest + sum(bit << place for place, bit in enumerate(less))
 
@@ -150,13 +147,13 @@ class LosslessModel(LatentModel):
 
     def construction(self) -> dict[str, str]:
         """Sizes of the networks."""
-        return {"sizes": json.dumps(self.sizes)}
+        return {"sizes": json.dumps(self.network.sizes)}
 
     @classmethod
     def construct(cls, metadata: Mapping[str, str]) -> "LosslessModel":
         """See `LatentModel`."""
         width, head = map(int, json.loads(metadata["sizes"]))
-        return cls(width, head)
+        return cls(LosslessNetwork(width, head))
 
     def _measured(self, latents: Latents, setting: MaxError) -> tuple[Tensor, Tensor]:
         """Decoded pixels, and the bits that each takes, of every picture of a batch."""
@@ -167,13 +164,12 @@ class LosslessModel(LatentModel):
 
     def _coder(self, setting: MaxError) -> PixelCoder:
         """Coder made at first use; weights must not change afterwards."""
-        exact = setting.largest == 0
-        if exact not in self._coders:
-            name = "exact" if exact else "near"
+        near = setting.largest > 0
+        if near not in self._coders:
+            name = _PARTS[near]
             tables = coder_tables(getattr(self, f"{name}_decays"), getattr(self, f"{name}_shares"))
-            network = self.exact_network if exact else self.near_network
-            self._coders[exact] = PixelCoder(network, tables, self.shifts)
-        return self._coders[exact]
+            self._coders[near] = PixelCoder(self.network.part(near)[0], tables, self.shifts)
+        return self._coders[near]
 
 
 def _finer(error: int, mask: int) -> MaxError:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Prediction of the pixels of a picture from coarse to fine, for lossless and near-lossless files.
 
-A picture is coded like an interlaced one: first one pixel, then level after level, each of which doubles height
-and width. A level knows every second pixel of every second row and codes the rest in three passes: pixels
+A picture is coded like an interlaced one: first one pixel, then level after level, each of which doubles
+height and width. A level knows every second pixel of every second row and codes the rest in three passes: pixels
 between four known ones on the diagonals, then those between two of a row, then those between two of a column.
 A pass predicts green, then red, then blue of all its pixels by a small network from pixels known already and
 from the errors of their own predictions.
@@ -73,7 +73,7 @@ class Place(NamedTuple):
 
 
 Code = Callable[[Place, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Takes a place, means (B, h, w) and scale indices; returns the pixels and how far they lie from the means."""
+"""Takes a place, means (B, h, w) and scale indices; returns the pixels and their distances from the means."""
 
 
 class _Activation(torch.autograd.Function):
@@ -164,7 +164,12 @@ class PassNetwork(nn.Module):
         guess = pixels.sum(0).add_(2).mul_(0.25).floor_().flatten(1)  # (CHANNELS, N)
         differences = torch.stack([*pixels, *far]).flatten(2) - guess
         spread = differences.abs()
-        activity = [spread[:4].sum(0), spread[4:].sum(0), errors.sum(0).flatten(1), (steps - 1)[:, None].expand_as(guess)]
+        activity = [
+            spread[:4].sum(0),
+            spread[4:].sum(0),
+            errors.sum(0).flatten(1),
+            (steps - 1)[:, None].expand_as(guess),
+        ]
         inputs = differences.mul_(1 / 16).flatten(0, 1)
         x = _Activation.apply(self.entry(torch.cat([inputs, logarithm(torch.cat(activity))])))
         x = _Activation.apply(self.middle(x))
@@ -186,7 +191,9 @@ class PassNetwork(nn.Module):
         return result.unflatten(1, shape)
 
 
-def _shifted(grids: list[Tensor], tap: Tap, window: tuple[slice, slice], channels: int | None = None) -> Tensor:
+def _shifted(
+    grids: list[Tensor], tap: Tap, window: tuple[slice, slice], channels: int | None = None
+) -> Tensor:
     """What lies at a tap from each pixel of a window, (channels, B, h, w)."""
     grid, down, right = tap
     rows, columns = (
@@ -222,7 +229,7 @@ class PixelNetwork(nn.Module):
         """
         known = self._first(batch, steps.dtype, code, channels)
         for level in reversed(range((max(size) - 1).bit_length())):
-            known = self._refine(known, level, [-(-side >> level) for side in size], steps, code, channels)
+            known = self.refine(known, level, size, steps, code, channels)
         return known[:CHANNELS]
 
     def _first(self, batch: int, kind: torch.dtype, code: Code, channels: int) -> Tensor:
@@ -232,8 +239,26 @@ class PixelNetwork(nn.Module):
         known = torch.stack(values * (CHANNELS // channels))
         return torch.cat([known, torch.zeros_like(known)])
 
-    def _refine(self, known: Tensor, level: int, size: list[int], steps: Tensor, code: Code, channels: int) -> Tensor:
-        """Pixels and errors of a level from those of the level before."""
+    def refine(
+        self,
+        known: Tensor,
+        level: int,
+        size: tuple[int, int],
+        steps: Tensor,
+        code: Code,
+        channels: int = CHANNELS,
+    ) -> Tensor:
+        """Pixels and errors (2 CHANNELS, B, h, w) of a level from those of the level before.
+
+        Args:
+            known: every second pixel of every second row, and their errors.
+            level: 0 for the finest.
+            size: height and width of the whole picture.
+            steps: see `traverse`, as the others.
+            code: writes or reads pixels.
+            channels: that are coded.
+        """
+        size = [-(-side >> level) for side in size]
         wider = [REACH] * 4
         grids = [F.pad(known, wider, mode="replicate")]
         batch, side = known.shape[1], known.shape[2:]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Distributions of how far pixels lie from their predicted means: two logistic densities, one wider, mixed.
+"""Distributions of how far pixels lie from their predicted means, and all that lossless files need together.
 
-A scale is a place in a table, which may lie between two entries; share and width of the wider density depend
-on it, and are learned.
+Two logistic densities are mixed, one wider than the other. A scale is a place in a table, which may lie
+between two entries; share and width of the wider density depend on it, and are learned.
 """
 
 import math
@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from vgic_lib.networks.pixels import SCALE_FACTOR, SCALES, SMALLEST_SCALE
+from vgic_lib.networks.pixels import SCALE_FACTOR, SCALES, SMALLEST_SCALE, PixelNetwork
 
 KNOTS = 8  # places in the table where share and width of the wider density are stored
 FLOOR = 1e-7  # probability that any pixel has at least
@@ -27,11 +27,9 @@ class Shapes(nn.Module):
     def forward(self, low: Tensor, high: Tensor, index: Tensor) -> Tensor:
         """Probability between `low` and `high`, distances from the mean in levels, at a place in the table.
 
-        All have one shape; differentiable.
+        All have one shape; differentiable. Digits are lost far above the mean, not below it.
         """
         index = index.clamp(0, SCALES - 1)
-        beyond = low + high > 0
-        low, high = torch.where(beyond, -high, low), torch.where(beyond, -low, high)  # no digits lost
         inverse = torch.exp(-index * math.log(SCALE_FACTOR)) / SMALLEST_SCALE
         share, width = self._at(index)
         narrow = torch.sigmoid(high * inverse) - torch.sigmoid(low * inverse)
@@ -54,3 +52,18 @@ class Shapes(nn.Module):
         near = (1 - (place.detach().flatten() - knots).abs()).clamp(min=0)  # (KNOTS, N)
         share, width = self.share @ near, self.width @ near
         return torch.sigmoid(share).view_as(index), 1 + torch.exp(width).view_as(index)
+
+
+class LosslessNetwork(nn.Module):
+    """Predictions of pixels and distributions around them: one pair for exact pixels, one within a bound."""
+
+    def __init__(self, width: int, head: int) -> None:
+        """Set up networks of a width, and of a width of those of each channel."""
+        super().__init__()
+        self.sizes = width, head
+        self.exact, self.near = PixelNetwork(width, head), PixelNetwork(width, head)
+        self.exact_shapes, self.near_shapes = Shapes(), Shapes()
+
+    def part(self, near: bool) -> tuple[PixelNetwork, Shapes]:
+        """The pair for pixels within a bound, or for exact ones."""
+        return (self.near, self.near_shapes) if near else (self.exact, self.exact_shapes)

@@ -26,6 +26,7 @@ from vgic_lib.progress import progress
 from vgic_lib.training.config import TrainingConfig
 from vgic_lib.training.crops import CropSampler
 from vgic_lib.training.hyperprior import HyperpriorTask
+from vgic_lib.training.lossless import LosslessTask
 from vgic_lib.training.throughput import matmul_rate
 from vgic_lib.training.vaegan import VaeGanTask
 
@@ -62,7 +63,9 @@ class Task(Protocol):
         """Columns of metrics.csv, all called validation_..., for what `averaged` returns."""
 
 
-TASKS: dict[str, type[Task]] = {"vaegan": VaeGanTask, "hyperprior": HyperpriorTask}
+TASKS: dict[str, type[Task]] = {
+    "vaegan": VaeGanTask, "hyperprior": HyperpriorTask, "lossless": LosslessTask
+}  # fmt: skip
 
 
 class Trained(NamedTuple):
