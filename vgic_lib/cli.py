@@ -117,6 +117,10 @@ def _add_compress_options(parser: argparse.ArgumentParser) -> None:
     rate.add_argument("--target-bytes", type=int, metavar="B", help="largest size of a file, in bytes")
     rate.add_argument("--target-psnr", type=float, metavar="P", help="smallest PSNR of a picture, in dB")
     rate.add_argument("--target-ssimulacra2", type=float, metavar="S", help="smallest score; 70 is good")
+    rate.add_argument("--max-error", type=int, metavar="E", help="largest error of any value, 0 to 64 levels")
+    rate.add_argument(
+        "--lossless", dest="max_error", action="store_const", const=0, help="exact pixels: --max-error 0"
+    )
     steps = {"type": int, "default": 0, "metavar": "N"}
     parser.add_argument("--search-steps", **steps, help="steps of latent search (default: 0)")
     parser.add_argument("--tune", default="psnr", help="what search is for: psnr (default) or eye")
@@ -163,7 +167,7 @@ def _compress(options: argparse.Namespace) -> None:
         model = store.load_model(options.model or store.DEFAULT_MODEL)
         targets = options.target_bytes, options.target_psnr, options.target_ssimulacra2
         rate = options.quality, options.search_steps, *targets, options.tune
-        _convert(options, conversion.compression(model, *rate, options.keep_metadata))
+        _convert(options, conversion.compression(model, *rate, options.keep_metadata, options.max_error))
 
 
 def _decompress(options: argparse.Namespace) -> None:

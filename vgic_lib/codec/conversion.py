@@ -84,6 +84,7 @@ def compression(
     target_ssimulacra2: float | None = None,
     tune: str = codec.DEFAULT_TUNE,
     keep_metadata: bool = False,
+    max_error: int | None = None,
 ) -> Conversion:
     """Pictures to .vgic files; what can go wrong is in `codec.compress`, `images.read_image` and `memory`.
 
@@ -93,10 +94,13 @@ def compression(
     targets = {
         "target_bytes": target_bytes, "target_psnr": target_psnr, "target_ssimulacra2": target_ssimulacra2
     }  # fmt: skip
-    codec.check_options(quality, search_steps, **targets, tune=tune)
+    codec.check_options(quality, search_steps, **targets, tune=tune, max_error=max_error)
     options = {name: target for name, target in targets.items() if target is not None}
-    by_quality = not options
+    by_quality = not options and max_error is None
     options |= {"search_steps": search_steps, "tune": tune}
+    if max_error is not None:
+        model = codec.exact_model(model)
+        options["max_error"] = max_error
     if by_quality:
         options["quality"] = codec.DEFAULT_QUALITY if quality is None else quality
         model.setting(options["quality"])
@@ -110,10 +114,7 @@ def compression(
             data = codec.compress(image, model=model, report=report, **kept, **options)
         pixels = image.width * image.height
         text = f"{len(data)} bytes, {8 * len(data) / pixels:.3f} bpp, {3 * pixels / len(data):.1f} : 1"
-        best = container.read_header(data).setting == model.code(model.setting(100))
-        notes = []
-        if target_bytes is not None and best:
-            notes.append("at quality 100, which has fewer bytes than asked for")
+        notes = _notes(data, codec.model_of(data, model), target_bytes)
         if found.facts and not keep_metadata:
             notes.append(f"without its {' and '.join(found.facts)} (--keep-metadata)")
         return Made(data, text, ", ".join(notes))
@@ -121,6 +122,18 @@ def compression(
     settings = f"{model.model_id.hex()} {options}{' with metadata' if keep_metadata else ''}"
     kinds = endings() - {ENDING}
     return Conversion(convert, settings, kinds, (ENDING,), lambda name: name + ENDING, "compress")
+
+
+def _notes(data: bytes, model: LatentModel, target_bytes: int | None) -> list[str]:
+    """What people may not expect of a new file of a model."""
+    setting = model.from_code(container.read_header(data).setting)
+    best = setting == model.setting(100)
+    name = "at quality 100"
+    if model.exact:
+        name = "lossless" if best else f"largest error {max(setting)}"
+    if target_bytes is not None and best:
+        return [f"{name}, which has fewer bytes than asked for"]
+    return [name] if model.exact else []
 
 
 def decompression(max_pixels: int = container.MAX_PIXELS) -> Conversion:

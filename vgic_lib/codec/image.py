@@ -7,6 +7,7 @@ What a file shows is always found by decoding it, so the encoder knows exactly w
 """
 
 from collections.abc import Callable
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +18,11 @@ from vgic_lib.bitstream import container
 from vgic_lib.bitstream.container import Header, Layout
 from vgic_lib.codec.reading import MODES, decode
 from vgic_lib.environment import plain_arithmetic
-from vgic_lib.errors import ImageError, ParameterError
+from vgic_lib.errors import ImageError, ModelError, ParameterError
 from vgic_lib.images import normalise_image, to_tensor
 from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel, Latents, Setting
+from vgic_lib.models.lossless import bound
 from vgic_lib.models.store import DEFAULT_MODEL
 from vgic_lib.search.objectives import DEFAULT_TUNE, check_tune
 
@@ -46,6 +48,8 @@ def compress(
     target_bytes: int | None = None,
     target_psnr: float | None = None,
     target_ssimulacra2: float | None = None,
+    max_error: int | None = None,
+    lossless: bool = False,
     setting: Setting | None = None,
     tune: str = DEFAULT_TUNE,
     exif: bytes = b"",
@@ -63,6 +67,9 @@ def compress(
         target_bytes: largest size of the file, instead of `quality`.
         target_psnr: smallest PSNR over RGB values in dB, instead of `quality`.
         target_ssimulacra2: smallest score by `metrics.ssimulacra2`, instead of `quality`.
+        max_error: largest difference of any channel's value, 0 to 64, instead of `quality`; kept on every
+            machine. The file is then of the exact model that goes on where `model` ends.
+        lossless: a `max_error` of 0.
         setting: operating point of the model, instead of `quality`.
         tune: what a search improves, a key of `search.objectives.TUNES`; nothing changes without steps.
         exif: to be kept, as Pillow has it in `Image.info`; its orientation should be 1.
@@ -74,14 +81,29 @@ def compress(
         ImageError: the picture is of an unsupported kind or too large.
         ModelError: unknown model.
         ParameterError: impossible quality, number of steps, target or tune, or more than one of quality,
-            setting and targets.
+            setting, targets and largest error; a largest error with a search.
     """
-    check_options(quality, search_steps, target_bytes, target_psnr, target_ssimulacra2, setting, tune)
+    check_options(
+        quality,
+        search_steps,
+        target_bytes,
+        target_psnr,
+        target_ssimulacra2,
+        setting,
+        tune,
+        max_error,
+        lossless,
+    )
     model = store.load_model(model) if isinstance(model, str) else model
+    if lossless or max_error is not None:
+        model, setting = exact_model(model), bound(max_error or 0)
+    if search_steps and model.exact:
+        raise ParameterError(f"{model.name} has nothing to search; leave out the search steps")
     image = normalise_image(image)
     if max(image.size) > container.MAX_SIDE:
         raise ImageError(f"a side of the picture exceeds {container.MAX_SIDE} pixels; make it smaller first")
-    attempt = _attempts(image, model, (exif, xmp), tune, report, show)
+    attempts = partial(_attempts, image, metadata=(exif, xmp))
+    attempt = cache(attempts(model, tune, report, show))
     if target_bytes is target_psnr is target_ssimulacra2 is None:
         setting = (
             model.setting(DEFAULT_QUALITY if quality is None else quality) if setting is None else setting
@@ -89,17 +111,49 @@ def compress(
         return attempt(setting, search_steps)
     from vgic_lib.codec import rate_control  # a decoder never needs it
 
-    ladder = rate_control.ladder(model)
-    if target_bytes is not None:
-        return rate_control.meet_bytes(attempt, ladder, target_bytes, search_steps)
+    ranges = [rate_control.Range(attempt, rate_control.ladder(model))]
+    if finer := _installed(model.continued_by):
+        settings = rate_control.ladder(finer)[-rate_control.RUNGS_BEYOND :]
+        ranges.append(rate_control.Range(cache(attempts(finer)), settings))
     by_psnr = target_ssimulacra2 is None
     scale = rate_control.PSNR if by_psnr else rate_control.SSIMULACRA2
-    target, score = target_psnr if by_psnr else target_ssimulacra2, scale.judge(image.convert("RGB"))
+    judge = cache(lambda: scale.judge(image.convert("RGB")))  # made when it is needed
 
     def measure(data: bytes) -> float:
-        return score(decode(data, model).convert("RGB"))
+        return judge()(decode(data, model_of(data, model)).convert("RGB"))
 
-    return rate_control.meet_score(attempt, measure, ladder, scale, target, search_steps)
+    if target_bytes is not None:
+        return rate_control.meet_bytes_in(ranges, measure, target_bytes, search_steps)
+    target = target_psnr if by_psnr else target_ssimulacra2
+    return rate_control.meet_score_in(ranges, measure, scale, target, search_steps)
+
+
+def exact_model(model: LatentModel) -> LatentModel:
+    """The model of files within a largest error: the one given, or the one that goes on where it ends.
+
+    Raises:
+        ModelError: it is not installed.
+        ParameterError: nothing goes on there.
+    """
+    if model.exact:
+        return model
+    if not model.continued_by:
+        raise ParameterError(f"model {model.name} keeps no largest error; leave the model out")
+    return store.load_model(model.continued_by)
+
+
+def model_of(data: bytes, model: LatentModel) -> LatentModel:
+    """The model of a file that `compress` made with `model`: that, or the one that goes on where it ends."""
+    same = container.read_header(data).model_id == int.from_bytes(model.model_id)
+    return model if same else exact_model(model)
+
+
+def _installed(name: str) -> LatentModel | None:
+    """The model of a name, if there is one."""
+    try:
+        return store.load_model(name) if name else None
+    except ModelError:
+        return None
 
 
 def check_options(
@@ -110,13 +164,25 @@ def check_options(
     target_ssimulacra2: float | None = None,
     setting: tuple | None = None,
     tune: str = DEFAULT_TUNE,
+    max_error: int | None = None,
+    lossless: bool = False,
 ) -> None:
     """Refuse what contradicts itself before any work is done. Raises ParameterError."""
     if search_steps < 0:
         raise ParameterError(f"search steps must be 0 or more, not {search_steps}")
     targets = target_bytes, target_psnr, target_ssimulacra2
-    if sum(choice is not None for choice in (quality, *targets, setting)) > 1:
-        raise ParameterError("quality and targets (bytes, PSNR, SSIMULACRA2) exclude each other; give one")
+    bounds = max_error, lossless or None
+    if sum(choice is not None for choice in (quality, *targets, setting, *bounds)) > 1:
+        raise ParameterError(
+            "quality, targets (bytes, PSNR, SSIMULACRA2), largest error and lossless exclude each other; "
+            "give one"
+        )
+    if max_error is not None:
+        bound(max_error)
+    if any(choice is not None for choice in bounds) and (search_steps or tune != DEFAULT_TUNE):
+        raise ParameterError(
+            "a file within a largest error has nothing to search; leave out search steps and tune"
+        )
     if target_bytes is not None and target_bytes < 1:
         raise ParameterError(f"a file cannot have {target_bytes} bytes; give a larger target")
     check_tune(tune)
@@ -127,15 +193,15 @@ def encode(image: Image.Image, *, model: str | LatentModel = DEFAULT_MODEL, **op
     """Compress `image` and reconstruct it as a decoder will; options and errors as in `compress`."""
     model = store.load_model(model) if isinstance(model, str) else model
     data = compress(image, model=model, **options)
-    return Encoded(data, decode(data, model))
+    return Encoded(data, decode(data, model_of(data, model)))
 
 
 def _attempts(
     image: Image.Image,
     model: LatentModel,
-    metadata: tuple[bytes, bytes],
-    tune: str,
+    tune: str = DEFAULT_TUNE,
     *watch: Callable | None,
+    metadata: tuple[bytes, bytes],
 ) -> Callable[[Setting, int], bytes]:
     """A function that makes the file of `image` for a setting and a number of search steps.
 
@@ -146,6 +212,8 @@ def _attempts(
     if any(metadata):
         layout |= Layout.METADATA
         more.insert(0, container.pack_metadata(*metadata))
+    if model.exact:
+        layout |= Layout.EXACT
     model_id = int.from_bytes(model.model_id)
 
     def attempt(setting: Setting, search_steps: int) -> bytes:

@@ -9,7 +9,7 @@ from PIL import Image
 from vgic_lib.bitstream import container
 from vgic_lib.bitstream.container import Header, Layout
 from vgic_lib.environment import plain_arithmetic
-from vgic_lib.errors import ImageError, ModelError
+from vgic_lib.errors import BitstreamError, ImageError, ModelError
 from vgic_lib.images import to_image
 from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel, Latents, Setting
@@ -105,7 +105,7 @@ def info(data: bytes) -> FileInfo:
         setting=setting,
         width=header.width,
         height=header.height,
-        mode=MODES[header.layout & ~Layout.METADATA],
+        mode=MODES[header.layout & (Layout.GRAY | Layout.ALPHA)],
         file_bytes=len(data),
         latent_bytes=latent_bytes,
         alpha_bytes=alpha_bytes,
@@ -130,6 +130,8 @@ def _names(header: Header) -> tuple[str, str]:
 def read(data: bytes, model: LatentModel) -> Contents:
     """Entropy-decode a file of `model`. Raises BitstreamError if it is none, or damaged."""
     header, sections = container.unpack(data)
+    if (Layout.EXACT in header.layout) != model.exact:
+        raise BitstreamError("the file is damaged: its layout is not one of its model; get a fresh copy")
     alpha = sections.pop() if Layout.ALPHA in header.layout else None
     metadata = sections.pop() if Layout.METADATA in header.layout else None
     setting = model.from_code(header.setting)

@@ -46,7 +46,7 @@ class MaxError(NamedTuple):
         return f"e{self.red}" if len(set(self)) == 1 else "e" + "-".join(map(str, self))
 
 
-def max_error(error: int) -> MaxError:
+def bound(error: int) -> MaxError:
     """The operating point of one bound for all channels. Raises ParameterError if it is out of range."""
     if not 0 <= error <= LARGEST_ERROR or error != int(error):
         raise ParameterError(
@@ -88,7 +88,7 @@ class LosslessModel(LatentModel):
         coarse_to_fine = range(LARGEST_ERROR, 0, -1)
         return (
             *(_finer(error, mask) for error in coarse_to_fine for mask in (0, 0b010, 0b011)),
-            max_error(0),
+            bound(0),
         )
 
     def setting(self, quality: float) -> MaxError:

@@ -2,10 +2,10 @@
 """Prediction of the pixels of a picture from coarse to fine, for lossless and near-lossless files.
 
 A picture is coded like an interlaced one: first one pixel, then level after level, each of which doubles
-height and width. A level knows every second pixel of every second row and codes the rest in three passes: pixels
-between four known ones on the diagonals, then those between two of a row, then those between two of a column.
-A pass predicts green, then red, then blue of all its pixels by a small network from pixels known already and
-from the errors of their own predictions.
+height and width. A level knows every second pixel of every second row and codes the rest in three passes:
+pixels between four known ones on the diagonals, then those between two of a row, then those between two of a
+column. A pass predicts green, then red, then blue of all its pixels by a small network from pixels known
+already and from the errors of their own predictions.
 
 All weights, activations and sums are multiples of powers of two, and so small that float32 adds them without
 rounding in any order: encoder and decoder agree on every machine, and training sees the same numbers.
