@@ -8,6 +8,7 @@ and divisions of float64 alone, one after the other, which IEEE 754 rounds alike
 
 from collections.abc import Callable
 from copy import deepcopy
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,10 +20,11 @@ from vgic_lib.networks.pixels import (
     CHANNELS,
     GRID,
     INPUT_GRID,
+    KINDS,
     LARGEST_SUM,
-    LIMIT,
     MEAN_GRID,
     ORDER,
+    PASSES,
     SCALES,
     WEIGHT_GRID,
     Linear,
@@ -41,6 +43,12 @@ TOTAL = 2**24  # sum of a frequency table, nearly
 DECAY_UNIT = 2.0**-62  # of stored decays
 SHARE_UNIT = 2.0**-30  # of stored shares
 SHIFT_UNIT = 2.0**-4  # of stored shifts, in entries of the scale table
+NETWORKS = KINDS * len(PASSES)
+BUCKET = 8  # scales that are trimmed together,
+BUCKETS = SCALES // BUCKET  # each by what suits a picture best of
+TRIMS = tuple(range(-6, 7))  # entries of the scale table
+TRIMMED_PIXELS = 1024  # of a pass, from which on a file says how scales are trimmed
+TRIM_TABLE = OFFSETS * 17  # for trims
 PER_LEVEL = 8  # places between two levels where densities are computed
 LARGEST_MEAN = 2.0**14 - 2**12  # of unbounded sums of a mean; the rest is for its smaller terms
 
@@ -77,6 +85,24 @@ def table_parameters(scale: Tensor, width: Tensor, share: Tensor) -> tuple[Tenso
     return torch.round(decay / DECAY_UNIT).long(), torch.round(share / SHARE_UNIT).long()
 
 
+class Residuals(NamedTuple):
+    """What is coded together."""
+
+    at: Place
+    index: Tensor  # of scales (1, h, w), uint8
+    offset: Tensor  # of means from their rounded values, uint8
+    residual: Tensor | None  # in steps, int16, turned so that the mean lies above its rounded value
+
+
+class Coded(NamedTuple):
+    """A picture as it is coded."""
+
+    channels: int
+    pixels: Tensor  # as decoded, (1, CHANNELS, H, W)
+    residuals: list[Residuals]
+    trims: Tensor  # (NETWORKS, CHANNELS, BUCKETS)
+
+
 class PixelCoder:
     """Codes pictures with the weights of a network, rounded, and tables."""
 
@@ -110,15 +136,13 @@ class PixelCoder:
 
         The first byte tells how many channels are coded: 1 for a gray picture.
         """
+        coded = self._examine(pixels, errors)
         encoder = RangeEncoder(self.tables)
-
-        def exchange(wanted: Tensor, table: Tensor, side: Tensor, at: Place) -> Tensor:
-            encoder.put(wanted.mul(side).numpy().astype(np.int32).ravel(), table.numpy().ravel())
-            return wanted
-
-        channels = _channels(pixels)
-        self._traverse(pixels.shape[2:], errors, channels, exchange, pixels)
-        return bytes([channels]) + encoder.finish()
+        symbols = coded.trims[_trimmed(pixels.shape[2:], coded.channels)].flatten().numpy()
+        encoder.put(symbols.astype(np.int32), np.full(len(symbols), TRIM_TABLE, np.uint8))
+        for one in coded.residuals:
+            encoder.put(one.residual.numpy().astype(np.int32), self._table(one, coded.trims).numpy())
+        return bytes([coded.channels]) + encoder.finish()
 
     def decode(self, section: bytes, size: tuple[int, int], errors: tuple[int, ...]) -> Tensor:
         """Picture (1, CHANNELS, H, W) of `size`, float32, from a section. Raises BitstreamError."""
@@ -127,22 +151,62 @@ class PixelCoder:
                 "the file is damaged: its number of coded channels is wrong; get a fresh copy"
             )
         decoder = RangeDecoder(section[1:], self.tables)
+        trims, chosen = _no_trims(), _trimmed(size, section[0])
+        count = int(chosen.sum()) * BUCKETS
+        symbols = torch.from_numpy(decoder.get(np.full(count, TRIM_TABLE, np.uint8)))
+        trims[chosen] = symbols.long().view(-1, BUCKETS)
 
-        def exchange(wanted: None, table: Tensor, side: Tensor, at: Place) -> Tensor:
-            return torch.from_numpy(decoder.get(table.numpy())).mul(side)
+        def exchange(one: Residuals) -> Tensor:
+            return torch.from_numpy(decoder.get(self._table(one, trims).numpy()))
 
         return self._traverse(size, errors, section[0], exchange)
 
     def measure(self, pixels: Tensor, errors: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """Pixels of `decode`, and the bits (1, H, W) that each takes, for a picture as in `encode`."""
+        coded = self._examine(pixels, errors)
         bits = torch.zeros(1, *pixels.shape[2:])
+        for one in coded.residuals:
+            cost = self._costs[self._table(one, coded.trims).long(), one.residual.long() + LARGEST]
+            bits[:, one.at.rows, one.at.columns] += cost
+        return coded.pixels, bits
 
-        def exchange(wanted: Tensor, table: Tensor, side: Tensor, at: Place) -> Tensor:
-            cost = self._costs[table.long(), (wanted * side).long() + LARGEST]
-            bits[:, at.rows, at.columns] += cost
-            return wanted
+    def _examine(self, pixels: Tensor, errors: tuple[int, ...]) -> Coded:
+        """Residuals of a picture, and the trims that suit them."""
+        found: list[Residuals] = []
 
-        return self._traverse(pixels.shape[2:], errors, _channels(pixels), exchange, pixels), bits
+        def exchange(one: Residuals) -> Tensor:
+            found.append(one)
+            return one.residual
+
+        channels = 1 if bool((pixels == pixels[:, :1]).all()) else CHANNELS
+        decoded = self._traverse(pixels.shape[2:], errors, channels, exchange, pixels)
+        trims = self._best_trims(found, _trimmed(pixels.shape[2:], channels))
+        return Coded(channels, decoded, found, trims)
+
+    def _best_trims(self, found: list[Residuals], chosen: Tensor) -> Tensor:
+        """Trims by which residuals take fewest bits, where `chosen` (NETWORKS, CHANNELS); else 0."""
+        places = torch.arange(SCALES * OFFSETS)
+        index, offset = places // OFFSETS, places % OFFSETS
+        symbols = 2 * LARGEST + 1
+        trims = _no_trims()
+        for network, channel in chosen.nonzero().tolist():
+            count = torch.zeros(len(places) * symbols)
+            for one in found:
+                if (one.at.network, one.at.channel) == (network, channel):
+                    place = (one.index.int() * OFFSETS + one.offset) * symbols + one.residual + LARGEST
+                    count += torch.bincount(place.flatten(), minlength=len(count))
+            count = count.view(-1, symbols)
+            bits = [(count * self._costs[_tables(index + trim, offset).long()]).sum(1) for trim in TRIMS]
+            bits = torch.stack(bits).view(len(TRIMS), BUCKETS, -1).sum(2)
+            trims[network, channel] = torch.tensor(TRIMS)[bits.argmin(0)] * (bits.sum(0) > 0)
+        return trims
+
+    def _table(self, one: Residuals, trims: Tensor) -> Tensor:
+        """Tables (uint8) of residuals, scales trimmed."""
+        if one.at.network < 0:
+            return _tables(one.index.short(), one.offset)
+        trim = trims[one.at.network, one.at.channel].short()
+        return _tables(one.index.short() + trim[(one.index // BUCKET).long()], one.offset)
 
     @torch.no_grad()
     def _traverse(
@@ -150,10 +214,10 @@ class PixelCoder:
         size: tuple[int, int],
         errors: tuple[int, ...],
         channels: int,
-        exchange: Callable[..., Tensor],
+        exchange: Callable[[Residuals], Tensor],
         pixels: Tensor | None = None,
     ) -> Tensor:
-        """Visit all pixels; `exchange` takes wanted residuals, tables, signs, place; gives residuals."""
+        """Visit all pixels; `exchange` takes residuals, wanted or unknown, and returns them."""
         if channels == 1:
             errors = (min(errors),) * CHANNELS
         network, kind = self._network()
@@ -165,20 +229,18 @@ class PixelCoder:
             mean = on_grid_(mean.float(), MEAN_GRID)
             near = torch.floor(mean + 0.5)
             beside = mean - near
+            side = torch.where(beside < 0, -step, step)  # tables are for means above
             index = torch.floor(index.float() - shifts[at.channel] + 0.5).clamp_(0, SCALES - 1)
-            offset = torch.floor(beside.abs() * PER_LEVEL / step + 0.5)
-            table = torch.where(
-                index < FINE_SCALES, OFFSETS * index + offset, index + FINE_SCALES * (OFFSETS - 1)
-            ).to(torch.uint8)
-            side = torch.where(beside < 0, -1.0, 1.0)
-            wanted = None
+            offset = torch.floor(beside.abs_() * PER_LEVEL / step + 0.5)
+            residual = None
             if pixels is not None:
                 wanted = pixels[:, ORDER[at.channel], at.rows, at.columns]
-                wanted = torch.floor((wanted - near) / step + 0.5)
-            value = (near + step * exchange(wanted, table, side, at)).clamp_(0, LARGEST)
+                residual = torch.floor((wanted - near) / side + 0.5).to(torch.int16)
+            one = Residuals(at, index.to(torch.uint8), offset.to(torch.uint8), residual)
+            value = (near + side * exchange(one)).clamp_(0, LARGEST)
             return value.to(kind), (value - near).to(kind)
 
-        known = network.traverse(1, tuple(size), steps.to(kind), code, channels)
+        known = network.traverse(1, tuple(map(int, size)), steps.to(kind), code, channels)
         return known.float()[[ORDER.index(channel) for channel in range(CHANNELS)]].transpose(0, 1)
 
     def _network(self) -> tuple[PixelNetwork, torch.dtype]:
@@ -189,9 +251,24 @@ class PixelCoder:
         return self._networks[kind], kind
 
 
-def _channels(pixels: Tensor) -> int:
-    """How many channels are coded: 1 if all are equal."""
-    return 1 if bool((pixels == pixels[:, :1]).all()) else CHANNELS
+def _tables(index: Tensor, offset: Tensor) -> Tensor:
+    """Tables (uint8) for scales (int16), kept in range, and offsets."""
+    index = index.clamp(0, SCALES - 1)
+    fine = OFFSETS * index + offset
+    return torch.where(index < FINE_SCALES, fine, index + FINE_SCALES * (OFFSETS - 1)).to(torch.uint8)
+
+
+def _no_trims() -> Tensor:
+    return torch.zeros(NETWORKS, CHANNELS, BUCKETS, dtype=torch.int64)
+
+
+def _trimmed(size: tuple[int, int], channels: int) -> Tensor:
+    """Networks and coded channels that have trims in a picture of `size`: (NETWORKS, CHANNELS), bool."""
+    pixels = size[0] * size[1]
+    large = [pixels >> 2 * level + 2 >= TRIMMED_PIXELS for level in range(KINDS)]
+    chosen = torch.tensor(large).repeat_interleave(len(PASSES))[:, None].repeat(1, CHANNELS)
+    chosen[:, channels:] = False
+    return chosen
 
 
 def _is_exact() -> bool:
@@ -211,7 +288,7 @@ def _check_sums(part: PassNetwork) -> None:
     largest += [_largest_sum(layer, 16.0) for layer in (part.middle, *part.hidden, *part.out)]
     units = torch.cat([sums / (WEIGHT_GRID * GRID) for sums in largest]).max()
     means = [
-        16 * (_largest_sum(out, LIMIT)[0] + _largest_sum(straight, 16.0)[0])
+        16 * (_largest_sum(out, 16.0)[0] + _largest_sum(straight, 16.0)[0])
         for out, straight in zip(part.out, part.straight, strict=True)
     ]
     if not (units < LARGEST_SUM and max(means) < LARGEST_MEAN):

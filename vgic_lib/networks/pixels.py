@@ -22,7 +22,7 @@ CHANNELS = 3
 ORDER = (1, 0, 2)  # channels of an RGB picture in the order of coding
 WEIGHT_GRID = 2.0**-8  # weights and biases are multiples of it
 GRID = 2.0**-6  # hidden activations are multiples of it,
-LIMIT = 2.0**4 - GRID  # and lie in 0..LIMIT
+LARGEST = 2**10 - 1  # and lie in 0..LARGEST of it
 INPUT_GRID = 2.0**-4  # inputs are multiples of it, below 2**4: differences of pixels over 16, logarithms
 MEAN_GRID = 2.0**-3  # predicted means are multiples of it, in levels of a pixel
 LARGEST_SUM = 2.0**24  # units of a sum that float32 holds without rounding
@@ -67,6 +67,7 @@ PASSES = (
 class Place(NamedTuple):
     """Pixels that are predicted together: every `step`-th of some rows, of all columns, of one channel."""
 
+    network: int  # that predicts, -1 for none
     channel: int  # in the order of coding
     rows: slice
     columns: slice
@@ -77,18 +78,18 @@ Code = Callable[[Place, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class _Activation(torch.autograd.Function):
-    """ReLU with limit and rounding, whose gradient ignores the rounding."""
+    """ReLU with limit and rounding, in place, in units of GRID; its gradient ignores the rounding."""
 
     @staticmethod
     def forward(ctx: object, x: Tensor) -> Tensor:
-        y = on_grid_(x.detach().clone() if torch.is_grad_enabled() else x, GRID).clamp_(0, LIMIT)
-        ctx.save_for_backward(y)
-        return y
+        ctx.mark_dirty(x)
+        ctx.save_for_backward(x.add_(0.5).floor_().clamp_(0, LARGEST))
+        return x
 
     @staticmethod
     def backward(ctx: object, gradient: Tensor) -> Tensor:
         (y,) = ctx.saved_tensors
-        return gradient * ((y > 0) & (y < LIMIT))
+        return gradient * ((y > 0) & (y < LARGEST))
 
 
 def on_grid_(x: Tensor, grid: float) -> Tensor:
@@ -102,11 +103,11 @@ def rounded(x: Tensor, grid: float) -> Tensor:
 
 
 def logarithm(x: Tensor) -> Tensor:
-    """About log2(1 + x) of whole numbers x from 0, exactly the same everywhere: linear between powers of two.
+    """About 16 log2(1 + x) of whole numbers x from 0, whole and the same everywhere.
 
-    The bits of a float32 are its exponent and then its mantissa.
+    The bits of a float32 are its exponent and then its mantissa: what is between powers of two is linear.
     """
-    return ((x + 1).float().view(torch.int32) - (127 << 23) >> 19).to(x.dtype) * INPUT_GRID
+    return ((x + 1).float().view(torch.int32) - (127 << 23) >> 19).to(x.dtype)
 
 
 class Linear(nn.Module):
@@ -120,11 +121,13 @@ class Linear(nn.Module):
             nn.init.zeros_(self.weight)
             nn.init.zeros_(self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (inputs, N) to (outputs, N)."""
-        if not torch.is_grad_enabled():
-            return torch.addmm(self.bias, self.weight, x)
-        return torch.addmm(rounded(self.bias, WEIGHT_GRID), rounded(self.weight, WEIGHT_GRID), x)
+    def forward(self, x: Tensor, unit: float, unit_out: float) -> Tensor:
+        """Map (inputs, N) in a unit to (outputs, N) in another one; both are powers of two."""
+        weight, bias = self.weight, self.bias
+        if torch.is_grad_enabled():
+            weight, bias = rounded(weight, WEIGHT_GRID), rounded(bias, WEIGHT_GRID)
+        y = weight @ x
+        return (y if unit == unit_out else y.mul_(unit / unit_out)).add_(bias / unit_out)
 
 
 class PassNetwork(nn.Module):
@@ -159,36 +162,50 @@ class PassNetwork(nn.Module):
         """
         near = torch.stack([_shifted(grids, tap, window) for tap in self.neighbours.near])
         pixels, errors = near[:, :CHANNELS], near[:, CHANNELS:]
-        far = [_shifted(grids, tap, window, CHANNELS) for tap in self.neighbours.far]
-        shape = far[0].shape[1:]
-        guess = pixels.sum(0).add_(2).mul_(0.25).floor_().flatten(1)  # (CHANNELS, N)
-        differences = torch.stack([*pixels, *far]).flatten(2) - guess
-        spread = differences.abs()
-        activity = [
-            spread[:4].sum(0),
-            spread[4:].sum(0),
-            errors.sum(0).flatten(1),
-            (steps - 1)[:, None].expand_as(guess),
-        ]
-        inputs = differences.mul_(1 / 16).flatten(0, 1)
-        x = _Activation.apply(self.entry(torch.cat([inputs, logarithm(torch.cat(activity))])))
-        x = _Activation.apply(self.middle(x))
+        shape = pixels.shape[2:]
+        guess = pixels.sum(0).add_(2).mul_(0.25).floor_()  # (CHANNELS, B, h, w)
+        inputs = self._inputs(grids, window, pixels, errors.sum(0), guess, steps)
+        straight, guess = inputs[: -4 * CHANNELS], guess.flatten(1)
+        x = _Activation.apply(self.entry(inputs, INPUT_GRID, GRID))
+        x = _Activation.apply(self.middle(x, GRID, GRID))
         values, misses, known = [], [], []
         for c in range(channels):
-            hidden = _Activation.apply(self.hidden[c](torch.cat([x, *known]) if known else x))
-            out = self.out[c](hidden)
-            mean = guess[c] + 16 * (out[0] + self.straight[c](inputs)[0])
+            hidden = _Activation.apply(self.hidden[c](torch.cat([x, *known]) if known else x, GRID, GRID))
+            out = self.out[c](hidden, GRID, 1)
+            mean = guess[c] + 16 * out[0] + self.straight[c](straight, INPUT_GRID, INPUT_GRID)[0]
             for j in range(c):
                 gain = rounded(out[2 + j], GRID) if torch.is_grad_enabled() else on_grid_(out[2 + j], GRID)
                 mean = mean + gain.clamp(-4, 4) * misses[j]
             value, miss = code(c, mean.clamp(0, 255), START_INDEX + INDEX_UNIT * out[1])
             values.append(value)
             misses.append(miss)
-            known += [miss[None] / 16, logarithm(miss[None].abs())]
+            known += [miss[None] * (INPUT_GRID / GRID), logarithm(miss[None].abs()) * (INPUT_GRID / GRID)]
         rows = values + misses if channels > 1 else values * CHANNELS + misses * CHANNELS
         result = torch.stack(rows)
         result[CHANNELS:].abs_()
         return result.unflatten(1, shape)
+
+    def _inputs(
+        self,
+        grids: list[Tensor],
+        window: tuple[slice, slice],
+        near: Tensor,
+        errors: Tensor,
+        guess: Tensor,
+        steps: Tensor,
+    ) -> Tensor:
+        """Whole numbers (inputs, N): differences of all neighbours from the guess, logarithms of activity."""
+        taps, first = self.neighbours.far, len(self.neighbours.near)
+        inputs = guess.new_empty(first + len(taps) + 4, *guess.shape)
+        torch.sub(near, guess, out=inputs[:first])
+        for place, tap in enumerate(taps, first):
+            torch.sub(_shifted(grids, tap, window, CHANNELS), guess, out=inputs[place])
+        activity = inputs[-4:]
+        torch.linalg.vector_norm(inputs[:first], 1, 0, out=activity[0])
+        torch.linalg.vector_norm(inputs[first:-4], 1, 0, out=activity[1])
+        activity[2], activity[3] = errors, (steps - 1)[:, None, None, None]
+        activity.copy_(logarithm(activity))
+        return inputs.flatten(0, 1).flatten(1)
 
 
 def _shifted(
@@ -235,7 +252,7 @@ class PixelNetwork(nn.Module):
     def _first(self, batch: int, kind: torch.dtype, code: Code, channels: int) -> Tensor:
         middle = torch.full((batch, 1, 1), 128.0, dtype=kind)
         one, widest = slice(0, 1), torch.full_like(middle, SCALES - 1)
-        values = [code(Place(c, one, one), middle, widest)[0] for c in range(channels)]
+        values = [code(Place(-1, c, one, one), middle, widest)[0] for c in range(channels)]
         known = torch.stack(values * (CHANNELS // channels))
         return torch.cat([known, torch.zeros_like(known)])
 
@@ -269,20 +286,20 @@ class PixelNetwork(nn.Module):
             if not height * width:
                 grids.append(grids[0])
                 continue
-            network = self.passes[len(PASSES) * min(level, KINDS - 1) + number]
+            chosen = len(PASSES) * min(level, KINDS - 1) + number
             part = whole[:, :, down::2, right::2]
             rows = max(1, STRIP // width) if not torch.is_grad_enabled() else height
             for top in range(0, height, rows):
                 bottom = min(top + rows, height)
 
                 def exchange(c: int, mean: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-                    at = Place(c, _every(top, bottom, down, level), _every(0, width, right, level))  # noqa: B023
+                    at = Place(chosen, c, _every(top, bottom, down, level), _every(0, width, right, level))  # noqa: B023
                     shape = batch, bottom - top, width  # noqa: B023
                     value, miss = code(at, mean.view(shape), index.view(shape))
                     return value.flatten(), miss.flatten()
 
                 window = slice(top, bottom), slice(0, width)
-                part[:, :, top:bottom] = network(grids, window, steps, exchange, channels)
+                part[:, :, top:bottom] = self.passes[chosen](grids, window, steps, exchange, channels)
             missing = REACH + side[1] - width, REACH + side[0] - height
             grids.append(F.pad(part, (REACH, missing[0], REACH, missing[1]), mode="replicate"))
         return whole
