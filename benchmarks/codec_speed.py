@@ -42,10 +42,8 @@ def vgic_calls(pixels, model):
     from PIL import Image
 
     from vgic_lib import codec
-    from vgic_lib.models import store
 
     image = Image.fromarray(pixels)
-    model = model or store.DEFAULT_MODEL
     data = codec.compress(image, model=model)
     print(json.dumps(f"{len(data)} bytes"), flush=True)
     return {

@@ -42,11 +42,9 @@ def nothing(megapixels, options, data):
 
 def vgic_compress(megapixels, options, data):
     from vgic_lib import codec
-    from vgic_lib.models import store
 
-    model = options.model or store.DEFAULT_MODEL
     steps, tune = options.search_steps, options.tune
-    return codec.compress(picture(megapixels), model=model, search_steps=steps, tune=tune)
+    return codec.compress(picture(megapixels), model=options.model, search_steps=steps, tune=tune)
 
 
 def vgic_decompress(megapixels, options, data):

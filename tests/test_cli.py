@@ -24,7 +24,7 @@ from vgic_lib.errors import ModelError
 from vgic_lib.models import store
 from vgic_lib.models.vaegan import VaeGan
 from vgic_lib.training import run as training_run
-from vgic_lib.training.config import PRESETS
+from vgic_lib.training.presets import PRESETS
 from vgic_lib.workbook import pipeline
 
 Refuse = Callable[..., str]

@@ -11,6 +11,7 @@ from vgic_lib.datasets.sources import SOURCES
 from vgic_lib.evaluation.classical import CLASSICAL
 from vgic_lib.metrics.perceptual import METRICS
 from vgic_lib.models.store import MODELS
+from vgic_lib.models.tunes import TUNED_MODELS
 from vgic_lib.search.objectives import TUNES
 from vgic_lib.search.relaxations import RELAXATIONS
 
@@ -19,6 +20,7 @@ REGISTRIES = {
     "CLASSICAL": CLASSICAL,
     "RELAXATIONS": RELAXATIONS,
     "TUNES": TUNES,
+    "TUNED_MODELS": TUNED_MODELS,
     "SOURCES": SOURCES,
     "METRICS": METRICS,
     "MODELS": MODELS,

@@ -15,7 +15,7 @@ from test_rooms import ORDER
 
 from vgic_lib.bitstream import container
 from vgic_lib.cli import build_parser
-from vgic_lib.training.config import PRESETS
+from vgic_lib.training.presets import PRESETS
 
 README = PROJECT / "README.md"
 TOOL = runpy.run_path(str(PROJECT / "tools" / "readme_tables.py"))

@@ -6,11 +6,21 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from helpers.surroundings import closed
 
 from vgic_lib.errors import StorageError
-from vgic_lib.files import atomic_path, discard_unfinished, is_special, read_bytes, write_bytes, write_text
+from vgic_lib.files import (
+    atomic_path,
+    discard_unfinished,
+    files_below,
+    is_special,
+    read_bytes,
+    write_bytes,
+    write_text,
+)
 
 
 def names(folder):
@@ -146,3 +156,28 @@ def test_a_missing_file_is_one_line(tmp_path):
     with pytest.raises(StorageError, match="cannot read .*nothing") as caught:
         read_bytes(tmp_path / "nothing")
     assert "\n" not in str(caught.value)
+
+
+def make(folder, *names):
+    for name in names:
+        write_bytes(folder / name, b"")
+
+
+def test_files_below_a_folder(tmp_path):
+    make(tmp_path, "b.png", "a.PNG", "notes.txt", ".hidden.png", ".trash/c.png", "trip/b.jpg", "x.png/d.png")
+    make(tmp_path.with_name("elsewhere"), "e.png")
+    (tmp_path / "linked.png").symlink_to(tmp_path / "b.png")
+    (tmp_path / "far").symlink_to(tmp_path.with_name("elsewhere"))
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "fifo.png")
+    expected = ["a.PNG", "b.png", "linked.png", "trip/b.jpg", "x.png/d.png"]
+    assert files_below(tmp_path, {".png", ".jpg"}) == ([Path(name) for name in expected], {})
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path):
+    make(tmp_path, "a.png", "shut/b.png")
+    reason = "cannot be read: Permission denied; change its permissions"
+    with closed(tmp_path / "shut"):
+        assert files_below(tmp_path, {".png"}) == ([Path("a.png")], {Path("shut"): reason})
+    with closed(tmp_path):
+        assert files_below(tmp_path, {".png"}) == ([], {Path("."): reason})

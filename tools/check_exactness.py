@@ -49,14 +49,14 @@ CASES = [(quality, "RGB", (150, 100)) for quality in (1, 35, 70, 100)] + [
 
 def symbols_digest(data, device="cpu"):
     """SHA-256 of the latents of a file; on an accelerator, None for a model that has no networks to check."""
-    header, sections = container.unpack(data)
-    model = find_model(header.model_id.to_bytes(4))
+    parts = container.unpack(data)
+    header, model = parts.header, find_model(parts.header.model_id.to_bytes(4))
     setting, size = model.from_code(header.setting), (header.height, header.width)
     if device == "cpu":
-        return digest(read(data, model).latents)
+        return digest(read(parts, model).latents)
     if model.kind != HyperpriorModel.kind:
         return None
-    receive = receiver(RangeDecoder(sections[0], Tables(mirrored(model.frequencies), LARGEST_RESIDUAL)))
+    receive = receiver(RangeDecoder(parts.latents[0], Tables(mirrored(model.frequencies), LARGEST_RESIDUAL)))
 
     def exchange(index, wanted):
         return receive(index.cpu(), wanted).to(device)
@@ -74,10 +74,11 @@ def find_model(model_id):
 
 def pixels(data, device="cpu"):
     """Pixels (H, W, C) that a file shows, uint8; from an accelerator without alpha."""
-    model = find_model(container.unpack(data)[0].model_id.to_bytes(4))
+    parts = container.unpack(data)
+    model = find_model(parts.header.model_id.to_bytes(4))
     if device == "cpu":
         return np.atleast_3d(codec.decompress(data, model))
-    contents = read(data, model)
+    contents = read(parts, model)
     latents = tuple(latent.to(device) for latent in contents.latents)
     try:
         with torch.no_grad():

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from vgic_lib import __version__, files, terminal
 from vgic_lib.errors import BitstreamError, ModelError, ParameterError, PictureWarning, VgicError
 from vgic_lib.formats.limits import MAX_PIXELS
+from vgic_lib.models import tunes
+from vgic_lib.models.tunes import USUAL_REALISM
 
 if TYPE_CHECKING:
     from vgic_lib.codec.conversion import Conversion
@@ -85,13 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     decompress = add("decompress", _decompress, "turn a .vgic file, or a folder of them, into pictures")
     decompress.epilog = f"In a folder, a.png.vgic becomes a.png.png, and a.vgic a.png. {_REPEATED}"
     _add_paths(decompress)
-    decompress.add_argument(
-        "--max-pixels",
-        type=int,
-        default=MAX_PIXELS,
-        metavar="N",
-        help="refuse larger ones (default: 67 million)",
-    )
+    _add_decompress_options(decompress)
     info = add("info", _info, "show what is in a .vgic file, or what a model is")
     subject = info.add_mutually_exclusive_group(required=True)
     subject.add_argument("input", metavar="FILE", nargs="?", help=".vgic file; - for standard input")
@@ -121,14 +117,24 @@ def _add_compress_options(parser: argparse.ArgumentParser) -> None:
     rate.add_argument(
         "--lossless", dest="max_error", action="store_const", const=0, help="exact pixels: --max-error 0"
     )
+    known = f"{' or '.join(tunes.TUNED_MODELS)} (default: {tunes.DEFAULT_TUNE})"
     steps = {"type": int, "default": 0, "metavar": "N"}
     parser.add_argument("--search-steps", **steps, help="steps of latent search (default: 0)")
-    parser.add_argument("--tune", default="psnr", help="what search is for: psnr (default) or eye")
+    parser.add_argument("--tune", metavar="T", help=f"what pictures are to be near in: {known}")
     parser.add_argument("--keep-metadata", action="store_true", help="keep EXIF and XMP in the file")
 
 
+def _add_decompress_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--realism", type=float, nargs="?", const=USUAL_REALISM, default=0.0, metavar="R",
+        help="0 to 1 (default: 0; without a number 1): texture that looks real and is invented in part",
+    )  # fmt: skip
+    limit = {"type": int, "default": MAX_PIXELS, "metavar": "N"}
+    parser.add_argument("--max-pixels", **limit, help="refuse larger ones (default: 67 million)")
+
+
 def _add_train_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="vaegan", help="vaegan, hyperprior or lossless (default: vaegan)")
+    parser.add_argument("--model", default="vaegan", help="vaegan (default), hyperprior, head or lossless")
     parser.add_argument("--preset", metavar="NAME", help="settings to start from (default: by model, device)")
     parser.add_argument(
         "--num-channels", metavar="N", help="latent channels, such as 8, or 2,4,8 with --nested"
@@ -164,7 +170,7 @@ def _compress(options: argparse.Namespace) -> None:
         from vgic_lib.codec import conversion
         from vgic_lib.models import store
 
-        model = store.load_model(options.model or store.DEFAULT_MODEL)
+        model = store.load_model(options.model or tunes.default_model(options.tune or tunes.DEFAULT_TUNE))
         targets = options.target_bytes, options.target_psnr, options.target_ssimulacra2
         rate = options.quality, options.search_steps, *targets, options.tune
         _convert(options, conversion.compression(model, *rate, options.keep_metadata, options.max_error))
@@ -175,7 +181,7 @@ def _decompress(options: argparse.Namespace) -> None:
     with terminal.prompt_interrupt(lambda: terminal.complain(options.again, 130)):
         from vgic_lib.codec import conversion
 
-        _convert(options, conversion.decompression(options.max_pixels))
+        _convert(options, conversion.decompression(options.max_pixels, options.realism))
 
 
 def _convert(options: argparse.Namespace, chosen: "Conversion") -> None:
@@ -254,12 +260,13 @@ def _starting_point(options: argparse.Namespace) -> "TrainingConfig":
     """Settings before any is changed."""
     import torch
 
-    from vgic_lib.training.config import PRESETS
+    from vgic_lib.training.presets import PRESETS
 
     accelerated = "gpu" if torch.cuda.is_available() else "cpu"
     defaults = {
         "vaegan": "nested" if options.nested else "published",
         "hyperprior": f"hyperprior-{accelerated}",
+        "head": "head",
         "lossless": "lossless",
     }
     if options.model not in defaults:

@@ -1,15 +1,24 @@
 # SPDX-License-Identifier: MIT
-"""Writing files so that nothing is ever half-written: a temporary name first, then a rename."""
+"""Files listed, read, and written so that none is ever half-written: a temporary name, then a rename."""
 
 import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from vgic_lib.errors import StorageError
+
+
+class Listing(NamedTuple):
+    """What is below a folder; all names are relative to it."""
+
+    files: list[Path]  # sorted
+    unreadable: dict[Path, str]  # folder -> what is wrong with it
+
 
 _unfinished: set[Path] = set()  # temporary names in use
 
@@ -73,6 +82,25 @@ def read_bytes(path: str | Path) -> bytes:
     except OSError as error:
         reason = error.strerror or str(error)
         raise StorageError(f"cannot read {path}: {reason}; check the name and its permissions") from error
+
+
+def files_below(folder: Path, endings: Collection[str]) -> Listing:
+    """Files below `folder` with one of `endings`, such as ".png", in lower or upper case.
+
+    Hidden files are left out, and so is what is no file, such as folders called x.png and FIFOs;
+    links to folders are not followed.
+    """
+    names, unreadable = [], {}
+
+    def note(error: OSError) -> None:
+        place = Path(error.filename or folder).relative_to(folder)
+        unreadable[place] = f"cannot be read: {error.strerror}; change its permissions"
+
+    for place, folders, files in os.walk(folder, onerror=note):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = [Path(place, name) for name in files if not name.startswith(".")]
+        names += [path.relative_to(folder) for path in paths if not is_special(path)]
+    return Listing(sorted(name for name in names if name.suffix.lower() in endings), unreadable)
 
 
 @contextmanager

@@ -5,6 +5,9 @@
     picture = Image.open("photo.vgic")
     picture.save("small.vgic", quality=60)
 
+Pictures of models with a generative head may look more real than they are: set `picture.realism`, 0 to 1,
+before the pixels are asked for. What is added is invented in part.
+
 Options of `save` are those of `codec.compress`: quality, search_steps, tune, model, target_bytes,
 target_psnr, target_ssimulacra2, max_error, lossless, exif, xmp. As Pillow's own formats do, it ignores other
 options.
@@ -31,6 +34,7 @@ from vgic_lib.bitstream import container
 from vgic_lib.bitstream.container import Layout
 from vgic_lib.errors import BitstreamError, ParameterError, VgicError
 from vgic_lib.files import write_bytes
+from vgic_lib.models.tunes import check_realism
 
 FORMAT = "VGIC"
 EXTENSION = ".vgic"
@@ -39,7 +43,7 @@ OPTIONS = {  # name -> what it may be, in types and in words
     "quality": ((Real, type(None)), "a number"),
     "search_steps": ((Integral,), "a whole number"),
     "tune": ((str,), "the name of a tune"),
-    "model": ((str,), "the name of a model"),
+    "model": ((str, type(None)), "the name of a model"),
     "target_bytes": ((Integral, type(None)), "a whole number"),
     "target_psnr": ((Real, type(None)), "a number"),
     "target_ssimulacra2": ((Real, type(None)), "a number"),
@@ -62,16 +66,35 @@ class VgicImageFile(ImageFile.ImageFile):
         except BitstreamError as error:
             raise SyntaxError(str(error)) from error  # how plug-ins tell Pillow that a file is not theirs
         self._size = header.width, header.height
-        self._mode = ("L" if Layout.GRAY in header.layout else "RGB") + "A" * (Layout.ALPHA in header.layout)
-        self.tile = [ImageFile._Tile(FORMAT, (0, 0, *self._size))]
+        self._mode = header.layout.mode
+        self.realism = 0.0
         if Layout.METADATA in header.layout:
-            self.info |= self._metadata(header.layout)
+            self.info |= self._metadata()
 
-    def _metadata(self, layout: Layout) -> dict[str, bytes]:
+    @property
+    def realism(self) -> float:
+        """How much of what the model's generative head adds is shown, 0 (nothing) to 1.
+
+        Raises:
+            ValueError: the new value is out of range, or the pixels are decoded already.
+        """
+        return self._realism
+
+    @realism.setter
+    def realism(self, value: float) -> None:
+        try:
+            check_realism(value)
+        except ParameterError as error:
+            raise ValueError(str(error)) from error
+        if self._im is not None:
+            raise ValueError("the picture is decoded already; set its realism right after opening it")
+        self._realism = value
+        self.tile = [ImageFile._Tile(FORMAT, (0, 0, *self._size), 0, (value,))]
+
+    def _metadata(self) -> dict[str, bytes]:
         self.fp.seek(0)
         try:
-            sections = container.unpack(self.fp.read())[1]
-            return container.unpack_metadata(sections[-2 if Layout.ALPHA in layout else -1])
+            return container.unpack_metadata(container.unpack(self.fp.read()).metadata)
         except BitstreamError as error:
             raise SyntaxError(f"its metadata cannot be read: {error}") from error
 
@@ -105,7 +128,7 @@ class VgicDecoder(ImageFile.PyDecoder):
         from vgic_lib import codec  # imports torch
 
         try:
-            picture = codec.decompress(self.fd.read())
+            picture = codec.decompress(self.fd.read(), realism=self.args[0])
         except VgicError as error:
             raise OSError(str(error)) from error
         if (picture.mode, picture.size) != (self.mode, self.im.size):

@@ -140,6 +140,19 @@ def test_alpha_garbage(data: bytes) -> None:
         pass
 
 
+@pytest.mark.parametrize("layout", [Layout(value) for value in range(8)], ids=str)
+def test_each_section_is_known_by_the_layout(layout: Layout) -> None:
+    extras = {Layout.METADATA: b"metadata", Layout.ALPHA: b"alpha"}
+    sections = [b"y", b"", *(section for flag, section in extras.items() if flag in layout)]
+    parts = unpack(pack(replace(HEADER, layout=layout), sections))
+    assert (parts.sections, parts.latents) == (sections, [b"y", b""])
+    assert [parts.metadata, parts.alpha] == [extras[flag] if flag in layout else None for flag in extras]
+
+
+def test_modes_are_those_of_pillow() -> None:
+    assert [Layout(value).mode for value in range(8)] == ["RGB", "L", "RGBA", "LA"] * 2
+
+
 def test_metadata_come_back_and_need_version_2():
     section = container.pack_metadata(b"II*\0 and more", b"<x:xmpmeta/>" * 9)
     assert container.unpack_metadata(section) == {
@@ -148,9 +161,9 @@ def test_metadata_come_back_and_need_version_2():
     }
     assert container.unpack_metadata(container.pack_metadata(b"", b"x")) == {"xmp": b"x"}
     header = replace(HEADER, layout=HEADER.layout | container.Layout.METADATA)
-    data = container.pack(header, [b"latents", section, b"alpha"])
-    found, sections = container.unpack(data)
-    assert (found.version, found.layout, sections[1]) == (2, header.layout, section)
+    data = container.pack(header, [b"latents", section])
+    parts = container.unpack(data)
+    assert (parts.header.version, parts.header.layout, parts.metadata) == (2, header.layout, section)
     assert container.unpack(container.pack(HEADER, [b"latents"]))[0].version == 1
 
 

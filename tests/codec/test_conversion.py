@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.fakes import FakeModel, install
-from helpers.surroundings import largest_file
+from helpers.surroundings import closed, largest_file
 from PIL import Image
 
 from vgic_lib import codec
+from vgic_lib.bitstream import container
 from vgic_lib.codec import conversion, memory
 from vgic_lib.errors import ImageError, ParameterError, StorageError
 
@@ -163,6 +164,13 @@ def test_memory_that_runs_out_costs_one_picture(monkeypatch, album, tmp_path, co
     assert len(summary.errors) == 1 and f"{album / 'a.png'}: not enough memory" in summary.errors[0]
 
 
+def test_a_folder_that_cannot_be_read_is_an_error_of_its_own(album, tmp_path, compress):
+    with closed(album / "trip"):
+        summary = compress(album, tmp_path / "small")
+    assert summary.text == "2 of 2 files done"
+    assert len(summary.errors) == 1 and f"{album / 'trip'} cannot be read: Permission" in summary.errors[0]
+
+
 def test_sizes_out_of_reach_are_told_of_each_picture(album, tmp_path, compress):
     Image.new("RGB", (400, 300), "red").save(album / "large.png")
     size = max(
@@ -262,3 +270,14 @@ def test_metadata_are_kept_on_request_and_else_named(tmp_path, compress, ending)
     decompress(tmp_path / "plain.vgic", tmp_path / f"plain{ending}")
     with Image.open(tmp_path / f"plain{ending}") as plain:
         assert 0x010F not in plain.getexif()
+
+
+def test_a_file_is_taken_apart_once(album, compress, tmp_path, monkeypatch):
+    packed, out = tmp_path / "a.vgic", tmp_path / "a.png"
+    compress(album / "a.png", packed)
+    calls, unpack = [], container.unpack
+    monkeypatch.setattr(container, "unpack", lambda data: calls.append(len(data)) or unpack(data))
+    for work in (lambda: decompress(packed, out), lambda: codec.decompress(packed.read_bytes())):
+        calls.clear()
+        work()
+        assert calls == [packed.stat().st_size]

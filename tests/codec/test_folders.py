@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vgic_lib.codec.folders import files_below, new_names
-from vgic_lib.errors import DataError
+from vgic_lib.codec.folders import new_names
 
 
 def renamed(*names):
@@ -39,26 +38,3 @@ def test_names_that_are_too_long(letter):
     assert len(set(found)) == 2
     for name in found:
         assert len(os.fsencode(name)) <= 255 and name.endswith(".vgic")
-
-
-def test_a_folder_that_cannot_be_read_is_told(monkeypatch, tmp_path):
-    """Simulated, since tests may run as root."""
-    (tmp_path / "a.png").touch()
-    (tmp_path / "closed").mkdir()
-    scan = os.scandir
-
-    def scandir(folder):
-        if str(folder).endswith("closed"):
-            raise PermissionError(13, "Permission denied", str(folder))
-        return scan(folder)
-
-    monkeypatch.setattr(os, "scandir", scandir)
-    names, errors = files_below(tmp_path, frozenset({".png"}))
-    assert names == [Path("a.png")]
-    assert len(errors) == 1 and "closed: Permission denied" in errors[0]
-
-
-def test_a_folder_without_files_of_the_kind(tmp_path):
-    (tmp_path / "a.txt").touch()
-    with pytest.raises(DataError, match="no file to convert"):
-        files_below(tmp_path, frozenset({".png"}))

@@ -63,11 +63,11 @@ def installed(tiny):
 
 
 def symbols_digest(data):
-    header, sections = container.unpack(data)
+    parts = container.unpack(data)
+    header = parts.header
     model = store.find_model(header.model_id.to_bytes(4))
     setting = model.from_code(header.setting)
-    sections = sections[: len(sections) - (container.Layout.ALPHA in header.layout)]
-    return digest(model.decode(sections, setting, (header.height, header.width)))
+    return digest(model.decode(parts.latents, setting, (header.height, header.width)))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -21,6 +21,7 @@ from vgic_lib.metrics import distortion
 from vgic_lib.metrics.ssimulacra2 import ssimulacra2
 from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel
+from vgic_lib.models.tunes import DEFAULT_MODEL, TUNED_MODELS
 from vgic_lib.models.vaegan import VaeGan
 
 MODES = ("L", "LA", "RGB", "RGBA")
@@ -39,8 +40,9 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             patch.setattr(paths, "WEIGHTS", weights)
             patch.setenv("VGIC_HOME", str(weights))
             untrained = VaeGan([2, 8]) if request.param == "vaegan" else tiny_model()
-            store.save_model(untrained, weights / f"{store.DEFAULT_MODEL}.safetensors", "untrained")
-        yield store.load_model(store.DEFAULT_MODEL)
+            for name in {*TUNED_MODELS.values()}:
+                store.save_model(untrained, weights / f"{name}.safetensors", "untrained")
+        yield store.load_model(DEFAULT_MODEL)
 
 
 only_fake = pytest.mark.parametrize("model", ["fake"], indirect=True)
@@ -212,6 +214,19 @@ def test_a_tune_is_what_a_search_is_for(model, mode: str) -> None:
     assert plain[0] == plain[1]
     assert codec.decompress(searched[1]).mode == mode
     assert searched[0] != searched[1]
+
+
+@only_fake
+def test_a_tune_chooses_the_model_where_none_is_named(model, monkeypatch) -> None:
+    other = FakeModel("for the eye")
+    monkeypatch.setitem(TUNED_MODELS, "eye", other.name)
+    install(monkeypatch, model, other)
+    image = picture("RGB", (20, 20))
+    for tune, expected in (("psnr", model), ("eye", other)):
+        data = codec.compress(image, tune=tune)
+        assert data == codec.encode(image, tune=tune).data == codec.compress(image, model=expected)
+        assert codec.info(data).model == expected.name
+    assert codec.compress(image, model=model.name, tune="eye") == codec.compress(image)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
+from helpers import PROJECT
 from helpers.samples import smooth_pictures
 from helpers.surroundings import default_dtype
 from PIL import Image
@@ -122,3 +123,19 @@ def test_processes_of_every_kind(tmp_path, method):
     command = [sys.executable, str(program), method]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
     assert answer.stdout.split() == ["True", "5"], answer.stderr
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "from vgic_lib.cli import main; main(['decompress', sys.argv[1], sys.argv[2]])",
+        "import vgic_lib.pillow_plugin; from PIL import Image; Image.open(sys.argv[1]).save(sys.argv[2])",
+    ],
+    ids=["command", "pillow"],
+)
+def test_decoding_loads_neither_search_nor_metrics(tmp_path, program):
+    source, target = PROJECT / "tests" / "golden" / "rgb-n2-b4.vgic", tmp_path / "out.png"
+    told = "print([name for name in sys.modules if name.startswith(('vgic_lib.search', 'vgic_lib.metrics'))])"
+    command = [sys.executable, "-c", f"import sys; {program}; {told}", source, target]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert answer.stdout.splitlines()[-1] == "[]" and target.exists()

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.surroundings import closed
 from PIL import Image
 
 from vgic_lib.datasets.photographs import (
@@ -118,6 +119,18 @@ def test_embedded_photographs_need_no_network(home):
 def test_wrong_data_set(dataset, folder, words):
     with pytest.raises(DataError, match=words):
         prepare(dataset, folder=folder)
+
+
+def test_what_is_no_file_is_left_out_and_a_closed_folder_is_told(folder):
+    os.mkfifo(folder / "fifo.png")  # to read it would take forever
+    (folder / "album.png").mkdir()
+    expected = prepare("folder", folder=str(folder))
+    picture(folder / "shut" / "a.png", 300)
+    with closed(folder / "shut"):
+        found = prepare("folder", folder=str(folder))
+    assert found.photographs == expected.photographs
+    assert ("shut", "cannot be read: Permission denied; change its permissions") in found.skipped
+    assert set(found.skipped) - set(expected.skipped) == {found.skipped[0]}
 
 
 def test_no_usable_picture(tmp_path):

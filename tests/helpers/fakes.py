@@ -15,6 +15,7 @@ from vgic_lib.bitstream.range_coding import RangeDecoder, RangeEncoder, Tables
 from vgic_lib.errors import BitstreamError, ModelError, ParameterError
 from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel, Quantised
+from vgic_lib.models.tunes import TUNED_MODELS
 
 BLOCK = 4  # pixels a side
 
@@ -126,7 +127,7 @@ def install(monkeypatch: pytest.MonkeyPatch, *models: FakeModel) -> None:
         for model in models:
             if name == model.name:
                 return model
-        if name == store.DEFAULT_MODEL and models:
+        if name in TUNED_MODELS.values() and models:
             return models[0]
         raise ModelError(f"unknown model {name!r}; see 'vgic models'")
 

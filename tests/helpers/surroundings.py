@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""What surrounds work, changed for a while: torch's default type, the largest file."""
+"""What surrounds work, changed for a while: torch's default type, the largest file, closed folders."""
 
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import pytest
 import torch
 
 
@@ -28,3 +31,18 @@ def largest_file(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def closed(folder: Path) -> Iterator[None]:
+    """Let nobody list a folder; simulated, since tests may run as root."""
+    scan = os.scandir
+
+    def scandir(path: str | Path) -> Iterator[os.DirEntry]:
+        if Path(path) == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "scandir", scandir)
+        yield

@@ -261,3 +261,15 @@ def test_other_files_are_no_published_generator(tmp_path, content):
     with pytest.raises(ModelError, match="x.model") as caught:
         load_model(str(path))
     assert one_line(caught)
+
+
+def test_weights_tell_what_they_were_trained_for(tmp_path):
+    model = tiny_model()
+    assert load_model("hyperprior").tune == model.tune == "psnr"
+    model.tune = "eye"
+    save_model(model, tmp_path / "eye.safetensors", "for the eye")
+    assert load_model(str(tmp_path / "eye.safetensors")).tune == "eye"
+    model.tune = "ear"
+    save_model(model, tmp_path / "ear.safetensors", "for the ear")
+    with pytest.raises(ModelError, match="damaged or of another version"):
+        load_model(str(tmp_path / "ear.safetensors"))

@@ -119,6 +119,7 @@ def test_a_seed_makes_a_search_repeatable(model, x, relaxation):
             analysis, synthesis = model.analysis, model.synthesis
             latent_range, latent_shapes = model.latent_range, model.latent_shapes
             search_relaxation, search_rate = model.search_relaxation, model.search_rate
+            tune = model.tune
             starts_from_noise, trade_off = True, model.trade_off
 
             def quantise(self, latents, setting, rounding):
@@ -219,6 +220,7 @@ def test_both_latents_move(hyperprior, wide):
         analysis, synthesis, trade_off = hyperprior.analysis, hyperprior.synthesis, hyperprior.trade_off
         latent_range = hyperprior.latent_range
         search_relaxation, search_rate = hyperprior.search_relaxation, hyperprior.search_rate
+        tune = hyperprior.tune
 
         def quantise(self, latents, setting, rounding):
             moved.append([k.detach().clone() for k in latents])
@@ -280,3 +282,16 @@ def test_a_tune_sets_the_pace(hyperprior, wide):
         for own in (None, pace * rate, 2 * pace * rate)
     )
     assert usual.trace[-1].objective == same.trace[-1].objective != other.trace[-1].objective
+
+
+def test_a_search_is_for_what_its_model_is_for_unless_it_is_told(hyperprior, monkeypatch):
+    x, setting = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(2)), hyperprior.setting(60)
+
+    def latents(tune):
+        return search(hyperprior, x, setting, SearchConfig(4, check_every=1, tune=tune)).latents[0]
+
+    by_tune = {tune: latents(tune) for tune in TUNES}
+    assert torch.equal(latents(None), by_tune["psnr"])
+    monkeypatch.setattr(hyperprior, "tune", "eye")
+    assert torch.equal(latents(None), by_tune["eye"])
+    assert not torch.equal(by_tune["psnr"], by_tune["eye"])

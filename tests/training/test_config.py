@@ -6,7 +6,8 @@ import dataclasses
 import pytest
 
 from vgic_lib.errors import ParameterError
-from vgic_lib.training.config import CONFIGS, PRESETS, HyperpriorConfig, VaeGanConfig
+from vgic_lib.training.config import HyperpriorConfig, VaeGanConfig
+from vgic_lib.training.presets import CONFIGS, PRESETS
 from vgic_lib.training.settings import load_config
 
 NO_DISCRIMINATOR = {"adversarial_from": 1.0}

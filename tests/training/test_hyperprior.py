@@ -12,6 +12,7 @@ from helpers.samples import smooth_pictures
 
 from vgic_lib.environment import has_bfloat16
 from vgic_lib.errors import ModelError
+from vgic_lib.metrics.ssimulacra2 import ssimulacra2
 from vgic_lib.models.complexity import flops
 from vgic_lib.models.store import as_stored, load_model, save_model
 from vgic_lib.networks.hyperprior import Architecture
@@ -167,7 +168,9 @@ def test_validation_rounds_and_averages():
             psnr_db.append(-10 * math.log10((x_hat.clamp(0, 1) - crop).square().mean().item()))
     assert found["validation_bpp_4.5"] == pytest.approx(np.mean(rates), abs=2e-5)
     assert found["validation_psnr_db_4.5"] == pytest.approx(np.mean(psnr_db), abs=2e-3)
-    assert len(found) == 9
+    scores = [ssimulacra2(crop, network(crop, torch.tensor([4.5]))[0].clamp(0, 1)).item() for crop in crops]
+    assert found["validation_ssimulacra2_4.5"] == pytest.approx(np.mean(scores), abs=2e-2)
+    assert len(found) == 13
 
 
 def test_averaged_networks_are_copies_with_buffers():

@@ -37,6 +37,16 @@ class Layout(IntFlag):
     METADATA = 4  # EXIF and XMP, in the last section but alpha's; since version 2
     EXACT = 8  # pixels that are the same on every machine, within a bound of the original's; since version 3
 
+    @property
+    def mode(self) -> str:
+        """Pillow's name of such pictures: "L", "LA", "RGB" or "RGBA"."""
+        return ("L" if Layout.GRAY in self else "RGB") + "A" * (Layout.ALPHA in self)
+
+    @property
+    def extras(self) -> int:
+        """Number of sections behind those of the model."""
+        return (Layout.ALPHA in self) + (Layout.METADATA in self)
+
 
 @dataclass(frozen=True)
 class Header:
@@ -48,6 +58,30 @@ class Header:
     height: int  # pixels
     layout: Layout = Layout(0)
     version: int = 1
+
+
+class Parts(NamedTuple):
+    """A file taken apart, nothing of it decoded."""
+
+    header: Header
+    sections: list[bytes]  # latents, metadata, alpha
+
+    @property
+    def latents(self) -> list[bytes]:
+        """Sections of the model."""
+        return self.sections[: len(self.sections) - self.header.layout.extras]
+
+    @property
+    def metadata(self) -> bytes | None:
+        """Code of EXIF and XMP, for `unpack_metadata`."""
+        if Layout.METADATA not in self.header.layout:
+            return None
+        return self.sections[-2 if Layout.ALPHA in self.header.layout else -1]
+
+    @property
+    def alpha(self) -> bytes | None:
+        """Code of the alpha plane, for `unpack_alpha`."""
+        return self.sections[-1] if Layout.ALPHA in self.header.layout else None
 
 
 class _Field(NamedTuple):
@@ -85,7 +119,7 @@ def pack(header: Header, sections: list[bytes]) -> bytes:
     return body + zlib.crc32(body).to_bytes(_CRC_BYTES)
 
 
-def unpack(data: bytes) -> tuple[Header, list[bytes]]:
+def unpack(data: bytes) -> Parts:
     """Header and sections of a file; nothing is allocated beyond the size of `data`.
 
     Raises:
@@ -97,11 +131,11 @@ def unpack(data: bytes) -> tuple[Header, list[bytes]]:
         raise BitstreamError("the file is truncated or altered: its checksum is wrong; get a fresh copy")
     reader = _Reader(body[len(MAGIC) :])
     header = _read_header(reader)
-    fewest = 1 + (Layout.ALPHA in header.layout) + (Layout.METADATA in header.layout)
+    fewest = 1 + header.layout.extras
     count = reader.integer("number of sections", _VARINT, fewest, MAX_SECTIONS)
     lengths = [reader.integer("section length", _VARINT, 0, reader.left) for _ in range(count - 1)]
     sections = [reader.take("section", length) for length in lengths]
-    return header, [*sections, reader.take("section", reader.left)]
+    return Parts(header, [*sections, reader.take("section", reader.left)])
 
 
 def read_header(data: bytes) -> Header:

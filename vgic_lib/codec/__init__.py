@@ -1,17 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Picture to .vgic bytes and back, rate control, files and folders."""
 
-from vgic_lib.codec.image import (
-    DEFAULT_QUALITY,
-    DEFAULT_TUNE,
-    Encoded,
-    check_options,
-    compress,
-    encode,
-    exact_model,
-    model_of,
-)
-from vgic_lib.codec.reading import FileInfo, check_pixels, decompress, info
+from vgic_lib.codec.exact import exact_model, writer_of
+from vgic_lib.codec.image import DEFAULT_QUALITY, DEFAULT_TUNE, Encoded, check_options, compress, encode
+from vgic_lib.codec.reading import FileInfo, decompress, info
 
 __all__ = [
     "DEFAULT_QUALITY",
@@ -19,11 +11,10 @@ __all__ = [
     "Encoded",
     "FileInfo",
     "check_options",
-    "check_pixels",
     "compress",
     "decompress",
     "encode",
     "exact_model",
     "info",
-    "model_of",
+    "writer_of",
 ]

@@ -11,7 +11,6 @@ and is then never replaced without `force`.
 """
 
 import hashlib
-import io
 import os
 import sys
 import time
@@ -21,30 +20,21 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, PngImagePlugin
-
 from vgic_lib import codec
 from vgic_lib.bitstream import container
-from vgic_lib.codec.folders import files_below, new_names
+from vgic_lib.codec import reading
+from vgic_lib.codec.folders import new_names
 from vgic_lib.codec.memory import check_memory, is_out_of_memory
-from vgic_lib.errors import ImageError, ParameterError, StorageError, VgicError
-from vgic_lib.files import atomic_path, is_special, read_bytes
+from vgic_lib.codec.saving import FORMATS, picture_bytes
+from vgic_lib.errors import DataError, ImageError, ParameterError, StorageError, VgicError
+from vgic_lib.files import atomic_path, files_below, is_special, read_bytes
 from vgic_lib.images import endings, read_with_metadata
-from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel
+from vgic_lib.models.tunes import check_realism
 from vgic_lib.progress import counted, progress
 
 ENDING = ".vgic"
 STREAM = "-"  # standard input or output
-
-_FORMATS = {  # ending of a decompressed picture -> Pillow's format and its options
-    ".png": ("PNG", {}),
-    ".webp": ("WEBP", {"lossless": True}),
-    ".tif": ("TIFF", {"compression": "tiff_lzw"}),
-    ".tiff": ("TIFF", {"compression": "tiff_lzw"}),
-    ".jpg": ("JPEG", {"quality": 95}),
-    ".jpeg": ("JPEG", {"quality": 95}),
-}
 
 
 class Made(NamedTuple):
@@ -82,7 +72,7 @@ def compression(
     target_bytes: int | None = None,
     target_psnr: float | None = None,
     target_ssimulacra2: float | None = None,
-    tune: str = codec.DEFAULT_TUNE,
+    tune: str | None = None,
     keep_metadata: bool = False,
     max_error: int | None = None,
 ) -> Conversion:
@@ -97,10 +87,10 @@ def compression(
     codec.check_options(quality, search_steps, **targets, tune=tune, max_error=max_error)
     options = {name: target for name, target in targets.items() if target is not None}
     by_quality = not options and max_error is None
-    options |= {"search_steps": search_steps, "tune": tune}
     if max_error is not None:
         model = codec.exact_model(model)
         options["max_error"] = max_error
+    options |= {"search_steps": search_steps, "tune": tune or model.tune}
     if by_quality:
         options["quality"] = codec.DEFAULT_QUALITY if quality is None else quality
         model.setting(options["quality"])
@@ -114,7 +104,7 @@ def compression(
             data = codec.compress(image, model=model, report=report, **kept, **options)
         pixels = image.width * image.height
         text = f"{len(data)} bytes, {8 * len(data) / pixels:.3f} bpp, {3 * pixels / len(data):.1f} : 1"
-        notes = _notes(data, codec.model_of(data, model), target_bytes)
+        notes = _notes(data, codec.writer_of(data, model), target_bytes)
         if found.facts and not keep_metadata:
             notes.append(f"without its {' and '.join(found.facts)} (--keep-metadata)")
         return Made(data, text, ", ".join(notes))
@@ -136,21 +126,23 @@ def _notes(data: bytes, model: LatentModel, target_bytes: int | None) -> list[st
     return [name] if model.exact else []
 
 
-def decompression(max_pixels: int = container.MAX_PIXELS) -> Conversion:
+def decompression(max_pixels: int = container.MAX_PIXELS, realism: float = 0.0) -> Conversion:
     """Files of .vgic to pictures; what can go wrong is in `codec.decompress` and `memory`."""
+    check_realism(realism)
+    settings = f"realism {realism:g}" if realism else ""
 
     def convert(name: str, content: bytes, ending: str) -> Made:
-        header = container.unpack(content)[0]
-        codec.check_pixels(header.width, header.height, max_pixels)
-        model = store.find_model(header.model_id.to_bytes(4))
-        check_memory(header.width, header.height, model, "decompress")
-        image = codec.decompress(content, model)
-        return Made(_picture_bytes(image, ending), f"{image.width} x {image.height} {image.mode}")
+        parts = container.unpack(content)
+        reading.check_pixels(parts.header, max_pixels)
+        model = reading.model_of(parts.header)
+        check_memory(parts.header.width, parts.header.height, model, "decompress")
+        image = reading.decode(parts, model, realism)
+        return Made(picture_bytes(image, ending), f"{image.width} x {image.height} {image.mode}")
 
     def new_name(name: str) -> str:
         return f"{Path(name).stem}.png"
 
-    return Conversion(convert, "", frozenset({ENDING}), tuple(_FORMATS), new_name, "decompress")
+    return Conversion(convert, settings, frozenset({ENDING}), tuple(FORMATS), new_name, "decompress")
 
 
 def run(conversion: Conversion, source: str | Path, target: str | Path, force: bool = False) -> Summary:
@@ -200,7 +192,10 @@ def read_input(source: str) -> bytes:
 def _run_folder(conversion: Conversion, source: Path, target: str, force: bool) -> Summary:
     if target == STREAM or (os.path.exists(target) and not os.path.isdir(target)):
         raise ParameterError(f"{source} is a folder, but {target} is not a folder; choose another output")
-    names, errors = files_below(source, conversion.endings)
+    names, unreadable = files_below(source, conversion.endings)
+    if not names and not unreadable:
+        raise DataError(f"{source} holds no file to convert; check the folder's name")
+    errors = [f"{source / folder} {reason}" for folder, reason in unreadable.items()]
     notes, done = Counter(), 0
     for name, new_name in progress(new_names(names, conversion.new_name).items(), conversion.label):
         try:
@@ -289,21 +284,3 @@ def _named(source: str, label: str) -> Iterator[None]:
         elif name not in str(error):
             raise type(error)(f"{name}: {error}") from error
         raise
-
-
-def _picture_bytes(image: Image.Image, ending: str) -> bytes:
-    """`image` in the format of an `ending`; PNG where that names none."""
-    kind, options = _FORMATS.get(ending.lower(), _FORMATS[".png"])
-    if kind != "TIFF":  # there they are tags of the picture itself
-        options = options | {name: image.info[name] for name in ("exif", "xmp") if name in image.info}
-    if kind == "PNG" and "xmp" in options:
-        options["pnginfo"] = PngImagePlugin.PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode(errors="replace"))
-    stream = io.BytesIO()
-    try:
-        image.save(stream, kind, **options)
-    except (OSError, ValueError) as error:  # alpha in JPEG, sides that WebP does not hold
-        raise ImageError(
-            f"{kind} cannot hold this picture ({error}); choose a name that ends in .png"
-        ) from error
-    return stream.getvalue()

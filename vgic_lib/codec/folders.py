@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is in a folder, and what new files made from it are called."""
+"""What new files made from those in a folder are called."""
 
 import hashlib
 import os
@@ -7,34 +7,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vgic_lib.errors import DataError
-from vgic_lib.files import is_special
-
 LONGEST_NAME = 255  # bytes of a file's name
-
-
-def files_below(folder: Path, endings: frozenset[str]) -> tuple[list[Path], list[str]]:
-    """Files below `folder` with one of `endings`, relative to it, sorted; a line for each unreadable folder.
-
-    Hidden files are left out, and so is what is no file, such as folders called x.png and FIFOs;
-    links to folders are not followed.
-
-    Raises:
-        DataError: there is none.
-    """
-    names, errors = [], []
-
-    def report(error: OSError) -> None:
-        errors.append(f"cannot read {error.filename}: {error.strerror}; change its permissions")
-
-    for place, folders, files in os.walk(folder, onerror=report):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = [Path(place, name) for name in files if not name.startswith(".")]
-        names += [path.relative_to(folder) for path in paths if not is_special(path)]
-    names = sorted(name for name in names if name.suffix.lower() in endings)
-    if not names and not errors:
-        raise DataError(f"{folder} holds no file to convert; check the folder's name")
-    return names, errors
 
 
 def new_names(names: Sequence[Path], rename: Callable[[str], str]) -> dict[Path, Path]:

@@ -16,19 +16,22 @@ from PIL import Image
 
 from vgic_lib.bitstream import container
 from vgic_lib.bitstream.container import Header, Layout
-from vgic_lib.codec.reading import MODES, decode
+from vgic_lib.codec.exact import continuation, exact_model, writer_of
+from vgic_lib.codec.reading import decode
 from vgic_lib.environment import plain_arithmetic
-from vgic_lib.errors import ImageError, ModelError, ParameterError
+from vgic_lib.errors import ImageError, ParameterError
 from vgic_lib.images import normalise_image, to_tensor
 from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel, Latents, Setting
 from vgic_lib.models.lossless import bound
-from vgic_lib.models.store import DEFAULT_MODEL
-from vgic_lib.search.objectives import DEFAULT_TUNE, check_tune
+from vgic_lib.models.tunes import DEFAULT_TUNE, check_tune, default_model
 
 DEFAULT_QUALITY = 50
 
-_LAYOUTS = {mode: layout for layout, mode in MODES.items()}
+_LAYOUTS = {layout.mode: layout for layout in map(Layout, range(Layout.METADATA))}  # of pixels alone
+
+
+Attempt = Callable[[Setting, int], bytes]  # makes the file of a setting, with a number of search steps
 
 
 class Encoded(NamedTuple):
@@ -42,7 +45,7 @@ class Encoded(NamedTuple):
 def compress(
     image: Image.Image,
     *,
-    model: str | LatentModel = DEFAULT_MODEL,
+    model: str | LatentModel | None = None,
     quality: float | None = None,
     search_steps: int = 0,
     target_bytes: int | None = None,
@@ -51,7 +54,7 @@ def compress(
     max_error: int | None = None,
     lossless: bool = False,
     setting: Setting | None = None,
-    tune: str = DEFAULT_TUNE,
+    tune: str | None = None,
     exif: bytes = b"",
     xmp: bytes = b"",
     report: Callable[[object], object] | None = None,
@@ -61,7 +64,7 @@ def compress(
 
     Args:
         image: any picture that `normalise_image` takes.
-        model: a model, its name, or the path of a weights file.
+        model: a model, its name, or the path of a weights file. Default: the model for `tune`.
         quality: 1 to 100; more is larger and closer to the original. Default: DEFAULT_QUALITY.
         search_steps: gradient steps that improve the latents of this picture; 0 for none.
         target_bytes: largest size of the file, instead of `quality`.
@@ -71,7 +74,8 @@ def compress(
             machine. The file is then of the exact model that goes on where `model` ends.
         lossless: a `max_error` of 0.
         setting: operating point of the model, instead of `quality`.
-        tune: what a search improves, a key of `search.objectives.TUNES`; nothing changes without steps.
+        tune: what the picture is to be near in, a key of `models.tunes.TUNED_MODELS`: the choice of a model
+            where none is named, and what a search improves. Default: DEFAULT_TUNE, or the model's own.
         exif: to be kept, as Pillow has it in `Image.info`; its orientation should be 1.
         xmp: to be kept, likewise.
         report: called after each search step with its TracePoint; raising StopIteration ends the search.
@@ -83,18 +87,9 @@ def compress(
         ParameterError: impossible quality, number of steps, target or tune, or more than one of quality,
             setting, targets and largest error; a largest error with a search.
     """
-    check_options(
-        quality,
-        search_steps,
-        target_bytes,
-        target_psnr,
-        target_ssimulacra2,
-        setting,
-        tune,
-        max_error,
-        lossless,
-    )
-    model = store.load_model(model) if isinstance(model, str) else model
+    targets = target_bytes, target_psnr, target_ssimulacra2
+    check_options(quality, search_steps, *targets, setting, tune, max_error, lossless)
+    model = _loaded(model, tune)
     if lossless or max_error is not None:
         model, setting = exact_model(model), bound(max_error or 0)
     if search_steps and model.exact:
@@ -104,56 +99,42 @@ def compress(
         raise ImageError(f"a side of the picture exceeds {container.MAX_SIDE} pixels; make it smaller first")
     attempts = partial(_attempts, image, metadata=(exif, xmp))
     attempt = cache(attempts(model, tune, report, show))
-    if target_bytes is target_psnr is target_ssimulacra2 is None:
-        setting = (
-            model.setting(DEFAULT_QUALITY if quality is None else quality) if setting is None else setting
-        )
-        return attempt(setting, search_steps)
+    if any(target is not None for target in targets):
+        finer = continuation(model)
+        beyond = finer and (finer, cache(attempts(finer)))
+        return _within_targets(image, (model, attempt), beyond, targets, search_steps)
+    if setting is None:
+        setting = model.setting(DEFAULT_QUALITY if quality is None else quality)
+    return attempt(setting, search_steps)
+
+
+def _within_targets(
+    image: Image.Image,
+    within: tuple[LatentModel, Attempt],
+    beyond: tuple[LatentModel, Attempt] | None,
+    targets: tuple[int | None, float | None, float | None],
+    search_steps: int,
+) -> bytes:
+    """The best file for a target of bytes, PSNR or SSIMULACRA2, of a model or the one that goes on there."""
     from vgic_lib.codec import rate_control  # a decoder never needs it
 
+    target_bytes, target_psnr, target_ssimulacra2 = targets
+    model, attempt = within
     ranges = [rate_control.Range(attempt, rate_control.ladder(model))]
-    if finer := _installed(model.continued_by):
-        settings = rate_control.ladder(finer)[-rate_control.RUNGS_BEYOND :]
-        ranges.append(rate_control.Range(cache(attempts(finer)), settings))
+    if beyond:
+        settings = rate_control.ladder(beyond[0])[-rate_control.RUNGS_BEYOND :]
+        ranges.append(rate_control.Range(beyond[1], settings))
     by_psnr = target_ssimulacra2 is None
     scale = rate_control.PSNR if by_psnr else rate_control.SSIMULACRA2
     judge = cache(lambda: scale.judge(image.convert("RGB")))  # made when it is needed
 
     def measure(data: bytes) -> float:
-        return judge()(decode(data, model_of(data, model)).convert("RGB"))
+        return judge()(decode(container.unpack(data), writer_of(data, model)).convert("RGB"))
 
     if target_bytes is not None:
         return rate_control.meet_bytes_in(ranges, measure, target_bytes, search_steps)
     target = target_psnr if by_psnr else target_ssimulacra2
     return rate_control.meet_score_in(ranges, measure, scale, target, search_steps)
-
-
-def exact_model(model: LatentModel) -> LatentModel:
-    """The model of files within a largest error: the one given, or the one that goes on where it ends.
-
-    Raises:
-        ModelError: it is not installed.
-        ParameterError: nothing goes on there.
-    """
-    if model.exact:
-        return model
-    if not model.continued_by:
-        raise ParameterError(f"model {model.name} keeps no largest error; leave the model out")
-    return store.load_model(model.continued_by)
-
-
-def model_of(data: bytes, model: LatentModel) -> LatentModel:
-    """The model of a file that `compress` made with `model`: that, or the one that goes on where it ends."""
-    same = container.read_header(data).model_id == int.from_bytes(model.model_id)
-    return model if same else exact_model(model)
-
-
-def _installed(name: str) -> LatentModel | None:
-    """The model of a name, if there is one."""
-    try:
-        return store.load_model(name) if name else None
-    except ModelError:
-        return None
 
 
 def check_options(
@@ -163,7 +144,7 @@ def check_options(
     target_psnr: float | None = None,
     target_ssimulacra2: float | None = None,
     setting: tuple | None = None,
-    tune: str = DEFAULT_TUNE,
+    tune: str | None = None,
     max_error: int | None = None,
     lossless: bool = False,
 ) -> None:
@@ -179,33 +160,46 @@ def check_options(
         )
     if max_error is not None:
         bound(max_error)
-    if any(choice is not None for choice in bounds) and (search_steps or tune != DEFAULT_TUNE):
+    if any(choice is not None for choice in bounds) and (search_steps or tune not in (None, DEFAULT_TUNE)):
         raise ParameterError(
             "a file within a largest error has nothing to search; leave out search steps and tune"
         )
     if target_bytes is not None and target_bytes < 1:
         raise ParameterError(f"a file cannot have {target_bytes} bytes; give a larger target")
-    check_tune(tune)
+    if tune is not None:
+        check_tune(tune)
 
 
 @plain_arithmetic(gradients=False)
-def encode(image: Image.Image, *, model: str | LatentModel = DEFAULT_MODEL, **options: object) -> Encoded:
+def encode(
+    image: Image.Image,
+    *,
+    model: str | LatentModel | None = None,
+    tune: str | None = None,
+    **options: object,
+) -> Encoded:
     """Compress `image` and reconstruct it as a decoder will; options and errors as in `compress`."""
-    model = store.load_model(model) if isinstance(model, str) else model
-    data = compress(image, model=model, **options)
-    return Encoded(data, decode(data, model_of(data, model)))
+    model = _loaded(model, tune)
+    data = compress(image, model=model, tune=tune, **options)
+    return Encoded(data, decode(container.unpack(data), writer_of(data, model)))
+
+
+def _loaded(model: str | LatentModel | None, tune: str | None) -> LatentModel:
+    """The model that is meant, ready for use."""
+    name = default_model(tune or DEFAULT_TUNE) if model is None else model
+    return store.load_model(name) if isinstance(name, str) else name
 
 
 def _attempts(
     image: Image.Image,
     model: LatentModel,
-    tune: str = DEFAULT_TUNE,
+    tune: str | None = None,
     *watch: Callable | None,
     metadata: tuple[bytes, bytes],
-) -> Callable[[Setting, int], bytes]:
+) -> Attempt:
     """A function that makes the file of `image` for a setting and a number of search steps.
 
-    Searches are for `tune`, and watched by `report` and `show`.
+    Searches are for `tune`, or the model's own, and watched by `report` and `show`.
     """
     x, layout = to_tensor(image), _LAYOUTS[image.mode]
     more = [container.pack_alpha(np.asarray(image.getchannel("A")))] if Layout.ALPHA in layout else []
@@ -229,7 +223,7 @@ def _latents(
     x: torch.Tensor,
     setting: Setting,
     search_steps: int,
-    tune: str,
+    tune: str | None,
     *watch: Callable | None,
 ) -> Latents:
     """Latents of x (1, 3, H, W) in [0, 1]: the encoder's, or those a search found."""

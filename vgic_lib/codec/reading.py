@@ -7,14 +7,13 @@ from typing import NamedTuple
 from PIL import Image
 
 from vgic_lib.bitstream import container
-from vgic_lib.bitstream.container import Header, Layout
+from vgic_lib.bitstream.container import Header, Layout, Parts
 from vgic_lib.environment import plain_arithmetic
 from vgic_lib.errors import BitstreamError, ImageError, ModelError
 from vgic_lib.images import to_image
 from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel, Latents, Setting
-
-MODES = {Layout(0): "RGB", Layout.GRAY: "L", Layout.ALPHA: "RGBA", Layout.GRAY | Layout.ALPHA: "LA"}
+from vgic_lib.models.tunes import check_realism
 
 
 class Contents(NamedTuple):
@@ -23,8 +22,6 @@ class Contents(NamedTuple):
     header: Header
     setting: Setting
     latents: Latents  # quantised
-    alpha: bytes | None  # coded plane
-    metadata: bytes | None  # coded
 
     @property
     def size(self) -> tuple[int, int]:
@@ -52,9 +49,11 @@ class FileInfo:
     compression_ratio: float  # bytes of 24-bit RGB over bytes of the file
 
 
-@plain_arithmetic(gradients=False)
 def decompress(
-    data: bytes, model: LatentModel | None = None, max_pixels: int = container.MAX_PIXELS
+    data: bytes,
+    model: LatentModel | None = None,
+    max_pixels: int = container.MAX_PIXELS,
+    realism: float = 0.0,
 ) -> Image.Image:
     """The picture in a .vgic file.
 
@@ -65,6 +64,8 @@ def decompress(
         data: the file.
         model: that wrote it, where it is at hand; None: it is found by the id in the file.
         max_pixels: larger pictures are refused before any work.
+        realism: 0 to 1, how much of what the model's generative head adds, to make the picture look real. It
+            is invented in part: leave it at 0 for anything that measures.
 
     Returns:
         picture of mode "L", "LA", "RGB" or "RGBA", as it was compressed; alpha is exact. Kept metadata are in
@@ -73,30 +74,42 @@ def decompress(
     Raises:
         BitstreamError: `data` is no .vgic file, truncated, altered or of a newer version.
         ImageError: more than `max_pixels`.
-        ModelError: the model that wrote it is not installed, or another one than `model`.
+        ModelError: the model that wrote it is not installed, or another one than `model`, or has no head.
+        ParameterError: `realism` is out of range.
     """
-    header = container.unpack(data)[0]
-    check_pixels(header.width, header.height, max_pixels)
-    model_id = header.model_id.to_bytes(4)
-    if model is not None and model.model_id != model_id:
-        raise ModelError(f"this file needs model {model_id.hex()}, not {model.name}; leave the model out")
-    return decode(data, model or store.find_model(model_id))
+    check_realism(realism)
+    parts = container.unpack(data)
+    check_pixels(parts.header, max_pixels)
+    return decode(parts, model_of(parts.header, model), realism)
 
 
-def check_pixels(width: int, height: int, max_pixels: int) -> None:
+def check_pixels(header: Header, max_pixels: int) -> None:
     """Refuse a picture that is larger than wished. Raises ImageError."""
-    if width * height > max_pixels:
-        size = f"{width} x {height} pixels, more than {max_pixels}"
+    if header.width * header.height > max_pixels:
+        size = f"{header.width} x {header.height} pixels, more than {max_pixels}"
         raise ImageError(f"the picture has {size}; raise the limit if you trust the file")
+
+
+def model_of(header: Header, model: LatentModel | None = None) -> LatentModel:
+    """The model that wrote a file: `model` where it is at hand, else one of the store.
+
+    Raises:
+        ModelError: it is not installed, or another one than `model`.
+    """
+    model_id = header.model_id.to_bytes(4)
+    if model is None:
+        return store.find_model(model_id)
+    if model.model_id != model_id:
+        raise ModelError(f"this file needs model {model_id.hex()}, not {model.name}; leave the model out")
+    return model
 
 
 def info(data: bytes) -> FileInfo:
     """What the header of a .vgic file tells; works without its model too. Raises BitstreamError."""
-    header, sections = container.unpack(data)
-    name, setting = _names(header)
-    alpha_bytes = len(sections.pop()) if Layout.ALPHA in header.layout else 0
-    metadata_bytes = len(sections.pop()) if Layout.METADATA in header.layout else 0
-    latent_bytes = sum(map(len, sections))
+    parts = container.unpack(data)
+    header, (name, setting) = parts.header, _names(parts.header)
+    latent_bytes = sum(map(len, parts.latents))
+    alpha_bytes, metadata_bytes = len(parts.alpha or b""), len(parts.metadata or b"")
     pixels = header.width * header.height
     return FileInfo(
         version=header.version,
@@ -105,7 +118,7 @@ def info(data: bytes) -> FileInfo:
         setting=setting,
         width=header.width,
         height=header.height,
-        mode=MODES[header.layout & (Layout.GRAY | Layout.ALPHA)],
+        mode=header.layout.mode,
         file_bytes=len(data),
         latent_bytes=latent_bytes,
         alpha_bytes=alpha_bytes,
@@ -119,7 +132,7 @@ def info(data: bytes) -> FileInfo:
 def _names(header: Header) -> tuple[str, str]:
     """Name of the model and of the operating point."""
     try:
-        model = store.find_model(header.model_id.to_bytes(4))
+        model = model_of(header)
         setting = model.from_code(header.setting)
     except ModelError:
         return "not installed", str(header.setting)
@@ -127,31 +140,35 @@ def _names(header: Header) -> tuple[str, str]:
 
 
 @plain_arithmetic(gradients=False)
-def read(data: bytes, model: LatentModel) -> Contents:
+def read(parts: Parts, model: LatentModel) -> Contents:
     """Entropy-decode a file of `model`. Raises BitstreamError if it is none, or damaged."""
-    header, sections = container.unpack(data)
+    header = parts.header
     if (Layout.EXACT in header.layout) != model.exact:
         raise BitstreamError("the file is damaged: its layout is not one of its model; get a fresh copy")
-    alpha = sections.pop() if Layout.ALPHA in header.layout else None
-    metadata = sections.pop() if Layout.METADATA in header.layout else None
     setting = model.from_code(header.setting)
-    latents = model.decode(sections, setting, (header.height, header.width))
-    return Contents(header, setting, latents, alpha, metadata)
+    return Contents(header, setting, model.decode(parts.latents, setting, (header.height, header.width)))
 
 
-def decode(data: bytes, model: LatentModel) -> Image.Image:
-    """The picture in a file of `model`, in the layout of the original."""
-    contents = read(data, model)
-    header = contents.header
-    x_hat = model.synthesis(contents.latents, contents.setting, contents.size)
+@plain_arithmetic(gradients=False)
+def decode(parts: Parts, model: LatentModel, realism: float = 0.0) -> Image.Image:
+    """The picture in a file of `model`, in the layout of the original, with some of what its head adds.
+
+    Raises:
+        BitstreamError: as `read`.
+        ModelError: `realism` is above 0 and the model has no generative head.
+    """
+    head = store.find_head(model) if realism else None
+    header, contents = parts.header, read(parts, model)
+    places = contents.latents, contents.setting, contents.size
+    x_hat = model.synthesis(*places) if head is None else head.synthesis(model, *places, realism)
     if Layout.GRAY in header.layout:
         x_hat = x_hat.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
     image = to_image(x_hat)
     if Layout.GRAY in header.layout:
         image = image.getchannel(0)
-    if contents.alpha is not None:
-        alpha = container.unpack_alpha(contents.alpha, header.width, header.height)
+    if parts.alpha is not None:
+        alpha = container.unpack_alpha(parts.alpha, header.width, header.height)
         image.putalpha(Image.fromarray(alpha))
-    if contents.metadata is not None:
-        image.info |= container.unpack_metadata(contents.metadata)
+    if parts.metadata is not None:
+        image.info |= container.unpack_metadata(parts.metadata)
     return image

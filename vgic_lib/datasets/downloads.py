@@ -18,10 +18,10 @@ from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 
 import requests
-from PIL import Image
 
 from vgic_lib.errors import DataError, StorageError
 from vgic_lib.files import write_text
+from vgic_lib.images import endings
 from vgic_lib.progress import progress
 
 ATTEMPTS = 4  # in a row without one more byte received
@@ -111,19 +111,14 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 def _pictures_and_others(content: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """Members of an archive of pictures, none of them outside of its folder. Raises _Unusable."""
-    members, endings = content.infolist(), picture_endings()
+    members, pictures = content.infolist(), endings()
     for member in members:
         path = PurePosixPath(member.filename.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts:
             raise _Unusable(f"names a file outside its folder ({path})")
-    if not any(PurePosixPath(member.filename).suffix.lower() in endings for member in members):
+    if not any(PurePosixPath(member.filename).suffix.lower() in pictures for member in members):
         raise _Unusable("holds no picture")
     return members
-
-
-def picture_endings() -> set[str]:
-    """Endings of the names of picture files, such as ".png"."""
-    return {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
 
 
 def _accept_archive(part: Path, url: str, target: Path) -> None:

@@ -13,11 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from vgic_lib import paths
-from vgic_lib.datasets.downloads import picture_endings
 from vgic_lib.datasets.sources import SOURCES, Source
 from vgic_lib.errors import DataError, ParameterError, VgicError
-from vgic_lib.files import read_bytes, write_text
-from vgic_lib.images import read_image, to_array
+from vgic_lib.files import files_below, read_bytes, write_text
+from vgic_lib.images import endings, read_image, to_array
 from vgic_lib.progress import progress
 
 SPLITS = ("train", "validation", "test")
@@ -187,21 +186,15 @@ def load(photographs: Iterable[Photograph]) -> list[np.ndarray]:
 _COLUMNS = [field.name for field in fields(Photograph)] + ["skipped"]
 
 
-def _picture_files(root: Path) -> list[Path]:
-    """Files below `root` whose ending is that of a picture, sorted; hidden ones are left out."""
-    endings = picture_endings()
-    relative = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in endings)
-    return [root / path for path in sorted(relative) if not any(part.startswith(".") for part in path.parts)]
-
-
 def _examine(
     root: Path, dataset: str, source: Source, minimum_side: int, limit: int
 ) -> tuple[list[Photograph], list[Skipped]]:
     """Check the pictures below `root`: the usable ones (their split still open) and the others."""
     found: dict[str, Photograph] = {}
     names: set[str] = set()
-    skipped = []
-    for path in progress(_picture_files(root), "check pictures"):
+    files, unreadable = files_below(root, endings())
+    skipped = [Skipped(_written(folder), reason) for folder, reason in unreadable.items()]
+    for path in progress([root / file for file in files], "check pictures"):
         if limit and len(found) == limit:
             break
         try:
@@ -209,14 +202,18 @@ def _examine(
             if twin := found.get(photograph.content):
                 raise DataError(f"the same picture as {Path(os.path.relpath(twin.path, root)).as_posix()}")
         except VgicError as error:
-            name = os.fsencode(path.relative_to(root)).decode(errors="replace")
-            skipped.append(Skipped(name, str(error)))
+            skipped.append(Skipped(_written(path.relative_to(root)), str(error)))
             continue
         if photograph.name in names:  # a/1.png and b/1.png
             photograph = replace(photograph, name=f"{photograph.name}-{photograph.content[:8]}")
         names.add(photograph.name)
         found[photograph.content] = photograph
     return list(found.values()), skipped
+
+
+def _written(name: Path) -> str:
+    """A name as text that can be written, whatever its letters."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 def _photograph(path: Path, dataset: str, source: Source, minimum_side: int) -> Photograph:

@@ -22,7 +22,8 @@ from vgic_lib.desk.work import Check, Outcome, Request, Superseded, Worker
 from vgic_lib.errors import VgicError
 from vgic_lib.evaluation.classical import CLASSICAL
 from vgic_lib.images import to_image
-from vgic_lib.models.store import DEFAULT_MODEL, list_models
+from vgic_lib.models.store import list_models
+from vgic_lib.models.tunes import DEFAULT_MODEL
 from vgic_lib.search.latent_search import TracePoint
 
 SEARCH_STEPS = 100  # of a search that is started without saying how long

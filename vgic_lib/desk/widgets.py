@@ -47,11 +47,14 @@ class Controls:
             20_000, min=2.5, max=6.5, step=0.01, readout_format=",.0f", description="bytes", **_slow()
         )
         self.steps = widgets.IntSlider(search_steps, 0, 500, 10, description="search steps", **_slow())
-        self.tune = _dropdown(list(TUNES), tune, "tune")
-        self.search = widgets.Button(description="search", icon="play", tooltip="run latent search live")
-        self.stop = widgets.Button(
-            description="stop", icon="stop", disabled=True, tooltip="keep the best yet"
+        self.tune = _dropdown(list(TUNES), tune, "tune", 160)
+        self.search = widgets.Button(
+            description="search", icon="play", tooltip="run latent search live", layout={"width": "120px"}
         )
+        self.stop = widgets.Button(
+            description="stop", icon="stop", disabled=True, tooltip="keep the best yet",
+            layout={"width": "120px"},
+        )  # fmt: skip
         self.zoom = widgets.IntSlider(120, 16, 400, description="zoom", **_narrow(290))
         self.across, self.down = (
             widgets.FloatSlider(0.5, min=0, max=1, step=0.01, description=text, readout=False, **_narrow(250))
@@ -140,11 +143,11 @@ class Panel:
         self.map.value = view.png(image or view.PLACEHOLDER, view.SHOWN_WIDTH)
 
 
-def _dropdown(options: Sequence, value: str, description: str) -> widgets.Dropdown:
+def _dropdown(options: Sequence, value: str, description: str, width: int = 230) -> widgets.Dropdown:
     """One of `options`, names or pairs of title and name; the first where `value` is none of them."""
     names = [option if isinstance(option, str) else option[1] for option in options]
     chosen = value if value in names else names[0]
-    return widgets.Dropdown(options=options, value=chosen, description=description, **_narrow(230))
+    return widgets.Dropdown(options=options, value=chosen, description=description, **_narrow(width))
 
 
 def _slow() -> dict:

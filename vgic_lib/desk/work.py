@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from vgic_lib import codec
+from vgic_lib.bitstream import container
 from vgic_lib.codec.reading import read
 from vgic_lib.evaluation.classical import FileSizes, classical_codec
 from vgic_lib.images import read_image, to_array
@@ -170,5 +171,5 @@ def bits_map(data: bytes, model_name: str) -> np.ndarray:
         ModelError: unknown model.
     """
     model = load_model(model_name)
-    contents = read(data, model)
+    contents = read(container.unpack(data), model)
     return model.bits_map(contents.latents, contents.setting)[0].cpu().numpy()

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from vgic_lib import codec, paths
+from vgic_lib.bitstream import container
 from vgic_lib.codec.reading import read
 from vgic_lib.errors import ParameterError
 from vgic_lib.evaluation.classical import ClassicalCodec, classical_codec
@@ -89,7 +90,7 @@ def points_to_measure(
     search_steps: int,
     ratios: str,
     ratio_steps: int,
-    tune: str = codec.DEFAULT_TUNE,
+    tune: str | None = None,
 ) -> list[Point]:
     """All points of our codec with a model that notebook 04 measures.
 
@@ -100,7 +101,7 @@ def points_to_measure(
         search_steps: see there.
         ratios: list of compression ratios.
         ratio_steps: steps of latent search for these.
-        tune: what searches improve, a key of `search.objectives.TUNES`.
+        tune: what searches improve, a key of `search.objectives.TUNES`; None: what the model is for.
 
     Raises:
         ParameterError: one of these is impossible.
@@ -117,11 +118,11 @@ def latent_points(
     at: Sequence[OperatingPoint],
     searched: Sequence[OperatingPoint],
     steps: int,
-    tune: str = codec.DEFAULT_TUNE,
+    tune: str | None = None,
 ) -> list[Point]:
     """Our codec at some operating points, and at those of `searched` with `steps` of latent search.
 
-    `tune` is what the search improves, a key of `search.objectives.TUNES`.
+    `tune` is what the search improves, a key of `search.objectives.TUNES`; None: what the model is for.
 
     Raises:
         ParameterError: an impossible number of steps, or nothing to measure.
@@ -135,7 +136,7 @@ def latent_points(
 
 
 def ratio_points(
-    model: LatentModel, ratios: Sequence[float], steps: int, tune: str = codec.DEFAULT_TUNE
+    model: LatentModel, ratios: Sequence[float], steps: int, tune: str | None = None
 ) -> list[Point]:
     """Our codec at compression ratios: the best file no longer than the pixels as 24-bit RGB / the ratio.
 
@@ -154,7 +155,9 @@ def ratio_points(
     return [_ratio_point(model, ratio, steps, tune) for ratio in ratios]
 
 
-def _latent_point(model: LatentModel, at: OperatingPoint, steps: int, tune: str) -> Point:
+def _latent_point(model: LatentModel, at: OperatingPoint, steps: int, tune: str | None) -> Point:
+    tune = tune or model.tune
+
     def encode(image: Image.Image) -> bytes:
         return codec.compress(image, model=model, setting=at.setting, search_steps=steps, tune=tune)
 
@@ -165,7 +168,9 @@ def _latent_point(model: LatentModel, at: OperatingPoint, steps: int, tune: str)
     )  # fmt: skip
 
 
-def _ratio_point(model: LatentModel, ratio: float, steps: int, tune: str) -> Point:
+def _ratio_point(model: LatentModel, ratio: float, steps: int, tune: str | None) -> Point:
+    tune = tune or model.tune
+
     def encode(image: Image.Image) -> bytes:
         target = int(3 * image.width * image.height / ratio)
         return codec.compress(image, model=model, target_bytes=target, search_steps=steps, tune=tune)
@@ -177,7 +182,7 @@ def _ratio_point(model: LatentModel, ratio: float, steps: int, tune: str) -> Poi
 
 
 def _inspect(model: LatentModel, data: bytes) -> LatentFacts:
-    contents = read(data, model)
+    contents = read(container.unpack(data), model)
     with torch.no_grad():
         bits = model.quantise(contents.latents, contents.setting).bits
     return LatentFacts(sum(y.numel() for y in contents.latents), float(bits.sum()))

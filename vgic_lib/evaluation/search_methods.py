@@ -16,9 +16,9 @@ from vgic_lib.evaluation.points import OperatingPoint
 from vgic_lib.evaluation.rate_distortion import bd_rate
 from vgic_lib.images import to_tensor
 from vgic_lib.models.base import LatentModel
+from vgic_lib.models.tunes import DEFAULT_TUNE
 from vgic_lib.progress import progress
 from vgic_lib.search.latent_search import RELAXATIONS, SearchConfig, search
-from vgic_lib.search.objectives import DEFAULT_TUNE
 
 FROM_NOISE, AS_2020 = "from-noise", "2020"
 KEY = ["image", "model", "model_id", "method", "setting", "steps", "trade"]
@@ -40,7 +40,7 @@ def run(
     steps: int,
     doubling_gain_db: float,
     overwrite: bool = False,
-    tune: str = DEFAULT_TUNE,
+    tune: str | None = None,
 ) -> pd.DataFrame:
     """Search what `path` (CSV) has no trace of yet, and add it there search by search.
 
@@ -54,7 +54,7 @@ def run(
         steps: of each search.
         doubling_gain_db: see SearchConfig; for models without a trade of their own.
         overwrite: search again what is there.
-        tune: what the searches improve, a key of TUNES.
+        tune: what the searches improve, a key of TUNES; None: what the model is for.
 
     Returns:
         The asked-for traces, one line for each step: what identifies the search (KEY), then step,
@@ -88,7 +88,7 @@ def check(
     *,
     steps: int,
     doubling_gain_db: float,
-    tune: str = DEFAULT_TUNE,
+    tune: str | None = None,
 ) -> dict[str, SearchConfig]:
     """Configuration of each method for a model; arguments as for `run`, which refuses the same.
 
@@ -98,7 +98,7 @@ def check(
     if not points or not methods:
         raise ParameterError("nothing to search: name a method, and a quality or a bit depth")
     gain_db = doubling_gain_db if model.trade_off(model.setting(50)) is None else None
-    configs = {name: replace(_config(name, steps, gain_db), tune=tune) for name in methods}
+    configs = {name: replace(_config(name, steps, gain_db), tune=tune or model.tune) for name in methods}
     for name, config in configs.items():
         if config.start == "noise" and not model.starts_from_noise:
             raise ParameterError(f"{model.name} needs its encoder, so it has no method {name!r}")

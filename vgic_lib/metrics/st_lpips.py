@@ -81,7 +81,7 @@ def features(x: Tensor, trunk: Trunk = "vgg") -> Iterator[Tensor]:
         )
     weights = _weights(trunk, x.dtype, x.device)
     x = (2 * x - 1 - weights["scaling_layer.shift"]) / weights["scaling_layer.scale"]
-    return _TRUNKS[trunk](x, weights)
+    return _TRUNKS[trunk](x.contiguous(memory_format=torch.channels_last), weights)
 
 
 def _alex(x: Tensor, weights: dict[str, Tensor]) -> Iterator[Tensor]:
@@ -125,4 +125,8 @@ def _weights(trunk: Trunk, dtype: torch.dtype, device: torch.device) -> dict[str
     folder = Path(find_spec("stlpips_pytorch").submodule_search_locations[0])
     path = folder / "weights" / "vST0.0" / f"{trunk}_shift_tolerant.pth"
     weights = torch.load(path, map_location="cpu", weights_only=True)
-    return {name: value.to(device, dtype) for name, value in weights.items()}
+    return {name: _fast(value).to(device, dtype) for name, value in weights.items()}
+
+
+def _fast(value: Tensor) -> Tensor:
+    return value.to(memory_format=torch.channels_last) if value.ndim == 4 else value

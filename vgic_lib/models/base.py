@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vgic_lib.errors import ParameterError
+from vgic_lib.models.tunes import DEFAULT_TUNE
 
 Latents = tuple[Tensor, ...]  # each (B, C, h, w)
 Rounding = Callable[[Tensor], Tensor]
@@ -51,6 +52,7 @@ class LatentModel(nn.Module):
         model_id: 4 bytes, the first of the SHA-256 of the weights file.
         search_relaxation: of rounding, that suits latent search best here; a key of `search.relaxations`.
         search_rate: learning rate of latent search that suits it, in units of `latent_range`.
+        tune: what it was trained for, a key of `tunes.TUNED_MODELS`, and what a search for it improves.
     """
 
     kind: ClassVar[str]
@@ -59,7 +61,7 @@ class LatentModel(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.name, self.model_id = self.kind, bytes(4)
+        self.name, self.model_id, self.tune = self.kind, bytes(4), DEFAULT_TUNE
 
     @property
     def settings(self) -> tuple[Setting, ...]:
@@ -147,6 +149,15 @@ class LatentModel(nn.Module):
     def shown_settings(self) -> tuple[Setting, ...]:
         """Settings at which samples of a training run are shown, lowest rate first."""
         return tuple(map(self.setting, (10, 50, 90)))
+
+    @torch.no_grad()
+    def shown(self, x: Tensor) -> list[Tensor]:
+        """Reconstructions of a picture (1, 3, H, W) in [0, 1] at `shown_settings`."""
+        pictures = []
+        for setting in self.shown_settings():
+            latents = self.rounded(self.analysis(x, setting), setting)
+            pictures.append(self.synthesis(latents, setting, tuple(x.shape[2:])))
+        return pictures
 
     def fit(self, pictures: Iterable[Tensor]) -> None:
         """Fit what gradients do not, to pictures (1, 3, H, W) in [0, 1]; often nothing."""

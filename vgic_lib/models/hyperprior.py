@@ -27,6 +27,7 @@ from vgic_lib.bitstream.fixed_point import (
 from vgic_lib.bitstream.range_coding import RangeDecoder, RangeEncoder, Tables
 from vgic_lib.errors import BitstreamError, ParameterError
 from vgic_lib.models.base import LatentModel, Latents, Quantised, Rounding, Size
+from vgic_lib.models.tunes import DEFAULT_TUNE, TUNED_MODELS
 from vgic_lib.networks.context import INDEX_UNIT, Pass
 from vgic_lib.networks.hyperprior import Z_STRIDE, Architecture, Hyperprior
 from vgic_lib.networks.lapped import BLOCK
@@ -72,9 +73,9 @@ class HyperpriorModel(LatentModel):
     continued_by = "lossless"
     bytes_per_pixel = {"compress": (200, 160), "search": (1200, 1000), "decompress": (140, 130)}
 
-    def __init__(self, network: Hyperprior, lambdas: tuple[float, float]) -> None:
+    def __init__(self, network: Hyperprior, lambdas: tuple[float, float], tune: str = DEFAULT_TUNE) -> None:
         super().__init__()
-        self.network, self.lambdas = network, lambdas
+        self.network, self.lambdas, self.tune = network, lambdas, tune
         self.register_buffer("frequencies", scale_frequencies())
         self._exact: tuple[ExactNetworks, Tables] | None = None
 
@@ -195,15 +196,16 @@ class HyperpriorModel(LatentModel):
     def construction(self) -> dict[str, str]:
         """Sizes of the network, and what its qualities stand for."""
         architecture, lambdas = json.dumps(asdict(self.network.architecture)), json.dumps(self.lambdas)
-        return {"architecture": architecture, "lambdas": lambdas}
+        return {"architecture": architecture, "lambdas": lambdas, "tune": self.tune}
 
     @classmethod
     def construct(cls, metadata: Mapping[str, str]) -> "HyperpriorModel":
         """See `LatentModel`."""
-        sizes = json.loads(metadata["architecture"]).items()
-        sizes = Architecture(**{k: tuple(v) if isinstance(v, list) else v for k, v in sizes})
         low, high = map(float, json.loads(metadata["lambdas"]))
-        return cls(Hyperprior(sizes), (low, high))
+        tune = metadata.get("tune", DEFAULT_TUNE)  # older weights do not say
+        if tune not in TUNED_MODELS:
+            raise ValueError(f"tune {tune!r}")
+        return cls(Hyperprior(architecture(metadata)), (low, high), tune)
 
     def _coded(
         self,
@@ -248,19 +250,26 @@ class HyperpriorModel(LatentModel):
         return torch.full((len(like),), setting.network_quality, device=like.device)
 
 
-def in_strips(transform: Callable[[Tensor], Tensor], x: Tensor, up: int, down: int) -> Tensor:
+def architecture(metadata: Mapping[str, str]) -> Architecture:
+    """Sizes in a weights file. Raises KeyError, TypeError or ValueError for senseless metadata."""
+    sizes = json.loads(metadata["architecture"]).items()
+    return Architecture(**{k: tuple(v) if isinstance(v, list) else v for k, v in sizes})
+
+
+def in_strips(transform: Callable[[Tensor], Tensor], x: Tensor, up: int, down: int, halos: int = 1) -> Tensor:
     """`transform` of x (B, C, H, W), whose rows it turns into `up` / `down` as many, a strip after the other.
 
-    The transform sees HALO places of y more on both sides of a strip than it makes.
+    The transform sees `halos` times HALO places of y more on both sides of a strip than it makes.
     """
+    halo = halos * HALO
     places, width = x.shape[2] // down, x.shape[3] // down
-    rows = max(HALO, STRIP // width)
+    rows = max(halo, STRIP // width)
     if places <= rows or torch.is_grad_enabled():
         return transform(x)
     strips = []
     for start in range(0, places, rows):
         stop = min(start + rows, places)
-        low, high = max(0, start - HALO), min(places, stop + HALO)
+        low, high = max(0, start - halo), min(places, stop + halo)
         strip = transform(x[:, :, low * down : high * down])
         strips.append(strip[:, :, (start - low) * up : (stop - low) * up])
     return torch.cat(strips, 2)

@@ -19,6 +19,7 @@ from vgic_lib.environment import plain_arithmetic
 from vgic_lib.errors import ModelError, ParameterError, StorageError
 from vgic_lib.files import read_bytes, write_bytes
 from vgic_lib.models.base import LatentModel, Setting
+from vgic_lib.models.head import RealismHead
 from vgic_lib.models.hyperprior import HyperpriorModel
 from vgic_lib.models.lossless import LosslessModel
 from vgic_lib.models.vaegan import VaeGan
@@ -29,8 +30,6 @@ MODELS: dict[str, type[LatentModel]] = {
 }
 SUFFIX = ".safetensors"
 ID_BYTES = 4
-DEFAULT_MODEL = "hyperprior"
-LOSSLESS_MODEL = "lossless"
 
 
 class ModelCard(NamedTuple):
@@ -51,7 +50,7 @@ def as_stored(network: nn.Module) -> nn.Module:
     return network
 
 
-def save_model(model: LatentModel, path: Path, description: str) -> bytes:
+def save_model(model: LatentModel | RealismHead, path: Path, description: str) -> bytes:
     """Write weights (float16) and tables (integers), and what it takes to rebuild the model; return its id.
 
     Raises:
@@ -105,6 +104,18 @@ def find_model(model_id: bytes) -> LatentModel:
     )
 
 
+def find_head(model: LatentModel) -> RealismHead:
+    """The generative head for pictures of a model, found as models are.
+
+    Raises:
+        ModelError: there is none.
+    """
+    for path in _weight_files():
+        if _body(path) == model.model_id.hex():
+            return _load_head(path)
+    raise ModelError(f"model {model.name} has no generative head, so its realism is 0 only")
+
+
 def list_models() -> list[ModelCard]:
     """All models at hand, a VAE-GAN once for each channel count; unreadable files are left out."""
     cards = []
@@ -151,25 +162,41 @@ def _metadata(path: Path) -> Mapping[str, str]:
         return file.metadata() or {}
 
 
+def _body(path: Path) -> str:
+    """Id, in hex, of the model whose head a file holds; empty if it holds none."""
+    try:
+        return _metadata(path).get("body", "")
+    except (SafetensorError, OSError):
+        return ""
+
+
 def _load(path: Path, count: int | None) -> LatentModel:
     if not path.is_file():
         raise ModelError(f"no weights at {path}; check the path")
+    if _body(path):
+        raise ModelError(f"{path} holds a generative head, no model; name the model that it is for")
     stamp = path.stat()
     return _read(path, count, stamp.st_mtime_ns, stamp.st_size)
 
 
+def _load_head(path: Path) -> RealismHead:
+    stamp = path.stat()
+    return _read(path, None, stamp.st_mtime_ns, stamp.st_size)
+
+
 @lru_cache(maxsize=8)
 @plain_arithmetic(gradients=False)
-def _read(path: Path, count: int | None, modified_ns: int, size: int) -> LatentModel:
+def _read(path: Path, count: int | None, modified_ns: int, size: int) -> LatentModel | RealismHead:
     """Read a weights file; the last two arguments make a changed file a new one to the cache."""
     try:
         data = read_bytes(path)
         metadata = _metadata(path)
-        if metadata.get("format") not in MODELS:
+        kinds = MODELS | {RealismHead.kind: RealismHead}
+        if metadata.get("format") not in kinds:
             raise ModelError(
                 f"{path} holds no VGIC model of a known format; get weights made by this version"
             )
-        model = MODELS[metadata["format"]].construct(metadata)
+        model = kinds[metadata["format"]].construct(metadata)
         with safe_open(path, "pt") as file:
             model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (
@@ -207,6 +234,6 @@ def _load_published(path: Path) -> VaeGan:
     return _freeze(model)
 
 
-def _freeze(model: LatentModel) -> LatentModel:
+def _freeze(model: nn.Module) -> nn.Module:
     model.to(memory_format=torch.channels_last)  # convolutions are a third faster on a CPU
     return model.requires_grad_(False).eval()

@@ -100,41 +100,57 @@ class Analysis(nn.Module):
         return self.linear(x) + CORRECTION * self.last(features).float()
 
 
-class Synthesis(nn.Module):
-    """Latent y to picture; the networks also see what the linear transform made of it.
+class Correction(nn.Module):
+    """What networks add to a picture that is nearly right, from the latent and that picture.
 
-    Of y itself they see the first `seen` channels only: the others matter at high rates, and are many.
+    Of y they see the first `seen` channels only: the others matter at high rates, and are many. Starts at
+    zero.
     """
 
-    def __init__(
-        self, latent: int, seen: int, widths: tuple[int, int, int], blocks: tuple[int, int, int]
-    ) -> None:
+    def __init__(self, seen: int, widths: tuple[int, int, int], blocks: tuple[int, int, int]) -> None:
         super().__init__()
-        self.seen = min(seen, latent)
+        self.seen = seen
         quarter, eighth, sixteenth = widths
-        self.linear = LappedSynthesis(latent)
-        self.register_buffer("norm", torch.ones(self.seen))  # evens out the channels' magnitudes
+        self.register_buffer("norm", torch.ones(seen))  # evens out the channels' magnitudes
         self.stages = nn.ModuleList(
             [
-                Stage(nn.Conv2d(self.seen, sixteenth, 3, padding=1), sixteenth, blocks[2]),
+                Stage(nn.Conv2d(seen, sixteenth, 3, padding=1), sixteenth, blocks[2]),
                 Stage(_upsample(sixteenth, eighth), eighth, blocks[1]),
                 Stage(_upsample(eighth, quarter), quarter, blocks[0]),
             ]
         )
-        self.eighth = _zero(nn.Conv2d(3 * EIGHTH**2, eighth, 1))  # what the linear transform shows
+        self.eighth = _zero(nn.Conv2d(3 * EIGHTH**2, eighth, 1))  # what the picture shows
         self.quarter = _zero(nn.Conv2d(3 * QUARTER**2, quarter, 1))
         self.last = _zero(nn.Conv2d(quarter, 3 * QUARTER**2, 3, padding=1))
+
+    def normalised(self, y: Tensor) -> Tensor:
+        """The channels of y (B, M, h, w) that the networks see, all about as large."""
+        return (y[:, : self.seen] * self.norm[:, None, None]).contiguous(memory_format=torch.channels_last)
+
+    def correction(self, y: Tensor, quality: Tensor, picture: Tensor, more: Tensor | float = 0.0) -> Tensor:
+        """Map y (B, M, h, w) and a picture (B, 3, 16h, 16w) to what to add to it.
+
+        `more` (B, widths[0], 4h, 4w) is added to the features at 1/4 of the size.
+        """
+        features = self.stages[0](self.normalised(y), quality)
+        features = self.stages[1](features, quality, self.eighth(_cells(picture, EIGHTH)))
+        features = self.stages[2](features, quality, self.quarter(_cells(picture, QUARTER)) + more)
+        return CORRECTION * F.pixel_shuffle(self.last(features), QUARTER).float()
+
+
+class Synthesis(Correction):
+    """Latent y to picture: a linear transform, and a correction of what it made."""
+
+    def __init__(
+        self, latent: int, seen: int, widths: tuple[int, int, int], blocks: tuple[int, int, int]
+    ) -> None:
+        super().__init__(min(seen, latent), widths, blocks)
+        self.linear = LappedSynthesis(latent)
 
     def forward(self, y: Tensor, quality: Tensor) -> Tensor:
         """Map y (B, M, h, w) to pixels (B, 3, 16h, 16w), about [-0.5, 0.5]."""
         linear = self.linear(y)
-        features = (y[:, : self.seen] * self.norm[:, None, None]).contiguous(
-            memory_format=torch.channels_last
-        )
-        features = self.stages[0](features, quality)
-        features = self.stages[1](features, quality, self.eighth(_cells(linear, EIGHTH)))
-        features = self.stages[2](features, quality, self.quarter(_cells(linear, QUARTER)))
-        return linear + CORRECTION * F.pixel_shuffle(self.last(features), QUARTER).float()
+        return linear + self.correction(y, quality, linear)
 
 
 def _cells(x: Tensor, side: int) -> Tensor:
@@ -225,8 +241,11 @@ class Hyperprior(nn.Module):
 
     def picture(self, y_hat: Tensor, quality: Tensor) -> Tensor:
         """Pixels (B, 3, 16h, 16w) of quantised y (B, M, h, w)."""
-        gain = at_quality(self.log_inverse_gain, quality).exp()
-        return self.synthesis(y_hat * gain[:, :, None, None], quality) + 0.5
+        return self.synthesis(self.dequantised(y_hat, quality), quality) + 0.5
+
+    def dequantised(self, y_hat: Tensor, quality: Tensor) -> Tensor:
+        """What the synthesis takes of quantised y (B, M, h, w)."""
+        return y_hat * at_quality(self.log_inverse_gain, quality).exp()[:, :, None, None]
 
     def forward(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Reconstruct, and estimate the rate.
@@ -237,6 +256,11 @@ class Hyperprior(nn.Module):
         Returns:
             pixels (B, 3, H, W), bits of y (B,), bits of z (B,).
         """
+        y_hat, bits_y, bits_z = self.coded(x, quality)
+        return self.picture(y_hat, quality), bits_y, bits_z
+
+    def coded(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `forward`, with quantised y (B, M, H/16, W/16) instead of the pixels that it makes."""
         y = self.latent(x, quality)
         z = self.hyper_latent(y, quality)
         z_index = INDEX_UNIT * at_quality(self.z_base, quality)[:, :, None, None]
@@ -250,8 +274,7 @@ class Hyperprior(nn.Module):
             bits.append(residual_bits(self._quantised(residual), at.index).sum((1, 2)))
             return _straight_through(residual) + at.mean
 
-        y_hat = self.context.traverse(features, quality, code)
-        return self.picture(y_hat, quality), sum(bits), z_bits
+        return self.context.traverse(features, quality, code), sum(bits), z_bits
 
     def _quantised(self, x: Tensor) -> Tensor:
         return x + torch.empty_like(x).uniform_(-0.5, 0.5) if self.training else x.round()

@@ -22,12 +22,11 @@ from torch import Tensor
 from vgic_lib.environment import has_bfloat16, plain_arithmetic
 from vgic_lib.errors import ParameterError
 from vgic_lib.models.base import LatentModel, Latents, Setting
+from vgic_lib.models.tunes import DEFAULT_TUNE, check_tune
 from vgic_lib.search.objectives import (
-    DEFAULT_TUNE,
     DOUBLING_GAIN_DB,
     TUNES,
     Objective,
-    check_tune,
     equal_trade_off,
     objective_bpp,
     objective_db,
@@ -49,7 +48,7 @@ class SearchConfig:
     check_every: int = 10  # steps between checks of the rounded latents
     polish: float = 0.2  # last fraction of the steps, straight-through whatever the relaxation
     seed: int = 0
-    tune: str = DEFAULT_TUNE  # what the picture is to be near in; a key of TUNES
+    tune: str | None = None  # what the picture is to be near in; a key of TUNES; None: the model's own
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work. Raises ParameterError."""
@@ -61,7 +60,8 @@ class SearchConfig:
             raise ParameterError(f"unknown start {self.start!r}; choose encoder or noise")
         if self.steps < 0 or self.check_every < 1:
             raise ParameterError("a search needs steps of at least 0 and check_every of at least 1")
-        check_tune(self.tune)
+        if self.tune is not None:
+            check_tune(self.tune, TUNES)
 
 
 class TracePoint(NamedTuple):
@@ -113,9 +113,11 @@ def search(
     Returns:
         The best rounded latents seen; by the objective they are never worse than the start's.
     """
-    usual_rate = model.search_rate * TUNES[config.tune].pace
+    tune = config.tune or model.tune
+    usual_rate = model.search_rate * TUNES[tune].pace
     config = replace(
         config,
+        tune=tune,
         relaxation=config.relaxation or model.search_relaxation,
         learning_rate=usual_rate if config.learning_rate is None else config.learning_rate,
     )

@@ -22,12 +22,15 @@ from torch.nn import functional as F
 from vgic_lib.errors import ParameterError
 from vgic_lib.metrics import ms_ssim, ssimulacra2
 from vgic_lib.metrics.windows import RADIUS, window_means
+from vgic_lib.models.tunes import DEFAULT_TUNE
 
 DOUBLING_GAIN_DB = 3.0  # where neither the model nor the user sets the trade: what a codec gains
 TILE = 1024  # pixels: longest side that is measured as one
-DEFAULT_TUNE = "psnr"
 
-Distance = Callable[[Tensor], Tensor]  # of x_hat (1, 3, H, W) in [0, 1] from its original; 0 is equal
+Distance = Callable[[Tensor], Tensor]  # of x_hat (B, 3, H, W) in [0, 1] from its original, (B,); 0 is equal
+TradeOff = (
+    float | Tensor
+)  # bits per pixel that one squared 8-bit step of mean error is worth; or (B,) of them
 Objective = Callable[[Tensor, Tensor], Tensor]  # of x_hat (1, 3, H, W) in [0, 1] and bits (1,)
 _Tile = tuple[slice, slice, slice, slice]
 
@@ -35,9 +38,9 @@ _Tile = tuple[slice, slice, slice, slice]
 class Term(NamedTuple):
     """One way to see that a picture differs from its original."""
 
-    prepare: Callable[[Tensor], Distance]  # of x (1, 3, H, W) in [0, 1]
+    prepare: Callable[[Tensor], Distance]  # of x (B, 3, H, W) in [0, 1]
     smallest_side: int  # pixels
-    worth: Callable[[float], float]  # bits per pixel that one unit is worth at a trade-off
+    worth: Callable[[TradeOff], TradeOff]  # bits per pixel that one unit is worth at a trade-off
 
 
 class Tune(NamedTuple):
@@ -48,18 +51,18 @@ class Tune(NamedTuple):
 
 
 def _squared_error(x: Tensor) -> Distance:
-    return lambda x_hat: (x_hat - x).square().mean()
+    return lambda x_hat: (x_hat - x).square().mean((1, 2, 3))
 
 
 def _ssimulacra2(x: Tensor) -> Distance:
     reference = ssimulacra2.Ssimulacra2Reference(x)
-    return lambda x_hat: 100 - reference.score(x_hat).mean()
+    return lambda x_hat: 100 - reference.score(x_hat)
 
 
 def _ms_ssim(x: Tensor) -> Distance:
     scales = max(n for n in range(1, 6) if ms_ssim.smallest_side(n) <= max(11, min(x.shape[2:])))
     reference = ms_ssim.MsSsimReference(x, "ycbcr", scales=scales)
-    return lambda x_hat: 1 - reference.score(x_hat).mean()
+    return lambda x_hat: 1 - reference.score(x_hat)
 
 
 def _texture(x: Tensor) -> Distance:
@@ -68,7 +71,7 @@ def _texture(x: Tensor) -> Distance:
 
     def distance(x_hat: Tensor) -> Tensor:
         pairs = zip(levels, _deviations(x_hat), strict=True)
-        return torch.stack([(level - own).square().mean() for level, own in pairs]).sum()
+        return torch.stack([(level - own).square().mean((1, 2)) for level, own in pairs]).sum(0)
 
     return distance
 
@@ -83,29 +86,21 @@ def _deviations(x: Tensor, scales: int = 3, floor: float = 1 / 255) -> Iterator[
         yield ((window_means(luma * luma) - window_means(luma).square()).relu() + floor**2).sqrt()
 
 
-def _as_squared_error(trade_off: float) -> float:
+def _as_squared_error(trade_off: TradeOff) -> TradeOff:
     return 255**2 * trade_off
 
 
 TERMS: dict[str, Term] = {
     "squared error": Term(_squared_error, 1, _as_squared_error),
-    "ssimulacra2": Term(
-        _ssimulacra2, ssimulacra2.SMALLEST_SIDE, lambda trade_off: 0.045 * math.sqrt(trade_off)
-    ),
+    "ssimulacra2": Term(_ssimulacra2, ssimulacra2.SMALLEST_SIDE, lambda trade_off: 0.045 * trade_off**0.5),
     "ms-ssim": Term(_ms_ssim, ms_ssim.smallest_side(1), lambda trade_off: 1250 * trade_off),
     "texture": Term(_texture, 2 * RADIUS + 1, _as_squared_error),
 }
 
-TUNES: dict[str, Tune] = {
+TUNES: dict[str, Tune] = {  # of `models.tunes`, which names the model for each
     DEFAULT_TUNE: Tune({"squared error": 1.0}),
     "eye": Tune({"squared error": 0.3, "ssimulacra2": 0.7, "texture": 2.0}, pace=2.0),
 }
-
-
-def check_tune(tune: str) -> None:
-    """Refuse a tune that is none of TUNES. Raises ParameterError."""
-    if tune not in TUNES:
-        raise ParameterError(f"unknown tune {tune!r}; choose from {', '.join(TUNES)}")
 
 
 def objective_db(x: Tensor, doubling_gain_db: float) -> Objective:
@@ -137,7 +132,7 @@ def objective_bpp(x: Tensor, trade_off: float, shares: Mapping[str, float]) -> O
     pixels, tiles = x[:, 0].numel(), []
     for tile in _tiles(tuple(x.shape[2:])):
         part = x[tile]
-        tiles.append((tile, part[:, 0].numel() / pixels, _mixed(part, trade_off, shares)))
+        tiles.append((tile, part[:, 0].numel() / pixels, mixed(part, trade_off, shares)))
 
     def objective(x_hat: Tensor, bits: Tensor) -> Tensor:
         return _Tiled.apply(x_hat, tiles) + bits.sum() / pixels
@@ -156,8 +151,15 @@ def equal_trade_off(mse: float, bpp: float, doubling_gain_db: float) -> float:
     return 10 * math.log10(2) / doubling_gain_db * bpp / (255**2 * mse + 1e-3)
 
 
-def _mixed(x: Tensor, trade_off: float, shares: Mapping[str, float]) -> Distance:
-    """Sum of the terms that a picture is large enough for; the shares of the others go to them."""
+def mixed(x: Tensor, trade_off: TradeOff, shares: Mapping[str, float]) -> Distance:
+    """What differences from originals are worth in bits per pixel, as a mix of terms.
+
+    Args:
+        x: originals (B, 3, H, W) in [0, 1]. What is too small for a term is measured by the others alone,
+            which take over its share.
+        trade_off: of all pictures, or one for each (B,).
+        shares: of TERMS, by name.
+    """
     kept = [name for name in shares if min(x.shape[2:]) >= TERMS[name].smallest_side]
     more = sum(shares.values()) / sum(shares[name] for name in kept)
     parts = [(more * shares[name] * TERMS[name].worth(trade_off), TERMS[name].prepare(x)) for name in kept]
@@ -188,7 +190,7 @@ class _Tiled(torch.autograd.Function):
         for tile, share, distance in tiles:
             part = x_hat[tile].detach().requires_grad_(wanted)
             with torch.set_grad_enabled(wanted):
-                value = share * distance(part)
+                value = share * distance(part).sum()
             if wanted:
                 (gradient[tile],) = torch.autograd.grad(value, part)
             total += value.detach()

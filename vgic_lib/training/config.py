@@ -7,6 +7,8 @@ from typing import Literal
 from vgic_lib.errors import ParameterError
 from vgic_lib.networks.hyperprior import Architecture
 
+TUNE_NAMES = {"psnr": "squared error", "eye": "the eye"}
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -151,6 +153,7 @@ class HyperpriorConfig(TrainingConfig, Architecture):
     clip_norm: float = 1.0
     validate_every: int = 500
     model: Literal["hyperprior"] = "hyperprior"
+    tune: Literal["psnr", "eye"] = "psnr"  # what pictures are to be near in, of `search.objectives.TUNES`
     lambda_low: float = 8e-4  # of lambda * 255**2 * MSE + bits per pixel, at the lowest quality
     lambda_high: float = 0.15  # at the highest; geometric between
     crop_side: int = 128  # pixels, a multiple of 16; with 64, z covers the whole crop
@@ -172,7 +175,7 @@ class HyperpriorConfig(TrainingConfig, Architecture):
     @property
     def title(self) -> str:
         """What is trained."""
-        return "hyperprior codec for all rates"
+        return f"hyperprior codec for all rates, tuned for {TUNE_NAMES[self.tune]}"
 
     def sampling(self, step: int) -> tuple[tuple[int, int], int]:
         """Height and width in pixels of the training crops of a step, and their number."""
@@ -214,72 +217,3 @@ class HyperpriorConfig(TrainingConfig, Architecture):
             (min(rates) >= 0, "linear_rate, table_rate and entropy_rate must not be negative"),
             (self.validation_pictures >= 0, "validation_pictures must not be negative"),
         ]
-
-
-@dataclass(frozen=True)
-class LosslessConfig(TrainingConfig):
-    """One training run of the networks for lossless files, or of those within a bound. For one CPU core."""
-
-    batch: int = 2
-    steps: int = 4000
-    learning_rate: float = 2e-3
-    beta1: float = 0.9
-    beta2: float = 0.99
-    warmup_steps: int = 50
-    schedule: Literal["constant", "cosine"] = "cosine"
-    final_rate: float = 0.005
-    ema_decay: float = 0.998
-    clip_norm: float = 1.0
-    log_every: int = 50
-    validate_every: int = 500
-    model: Literal["lossless"] = "lossless"
-    width: int = 64  # of the networks
-    head: int = 32  # of those of each channel
-    near: bool = False  # train the networks for pixels within a bound instead
-    start_from: str = ""  # weights to go on from, a model's name or path
-    crop_side: int = 128  # pixels, after they were reduced
-    validation_pictures: int = 24  # the first so many
-
-    def sampling(self, step: int) -> tuple[tuple[int, int], int]:
-        """Height and width in pixels of the training crops, before they are reduced, and their number."""
-        return (2 * self.crop_side, 2 * self.crop_side), self.batch
-
-    @property
-    def title(self) -> str:
-        """What is trained."""
-        return "lossless and near-lossless codec"
-
-    def checks(self) -> list[tuple[bool, str]]:
-        """What must hold, each with the sentence that says so."""
-        return [
-            *super().checks(),
-            (min(self.width, self.head) >= 1, "width and head must be at least 1"),
-            (self.crop_side >= 8 and self.crop_side % 8 == 0, "crop_side must be a multiple of 8"),
-            (not self.near or bool(self.start_from), "near needs start_from: weights of a lossless run"),
-            (self.validation_pictures >= 0, "validation_pictures must not be negative"),
-        ]
-
-
-CONFIGS = {"vaegan": VaeGanConfig, "hyperprior": HyperpriorConfig, "lossless": LosslessConfig}
-PRESETS = {
-    "published": VaeGanConfig(),
-    "nested": VaeGanConfig(
-        num_channels=(2, 4, 8, 16, 28), bits=(4, 6, 8), initialisation="klt", distortion="psnr",
-        adversarial_from=1.0, crop_height=98, crop_width=98, batch=8, steps=2100,
-        learning_rate=8e-4, beta1=0.9, warmup_steps=100, schedule="cosine", ema_decay=0.998, clip_norm=1.0,
-    ),
-    "hyperprior-cpu": HyperpriorConfig(late_from=0.8, learning_rate=1e-3, table_rate=2.0, entropy_rate=2.0),
-    "hyperprior-gpu": HyperpriorConfig(
-        batch=32, crop_side=256, late_from=0.8, late_crop_side=512, steps=60000, table_rate=2.0,
-        validate_every=2000, compile=True,
-    ),
-    "lossless": LosslessConfig(),
-    "lossless-near": LosslessConfig(near=True, steps=1000, learning_rate=1e-3, start_from="lossless"),
-}  # fmt: skip
-
-
-def config_class(model: str) -> type[TrainingConfig]:
-    """Class of the settings of a kind of model. Raises ParameterError."""
-    if model not in CONFIGS:
-        raise ParameterError(f"unknown model {model!r}; choose from {', '.join(CONFIGS)}")
-    return CONFIGS[model]

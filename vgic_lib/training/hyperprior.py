@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vgic_lib.environment import has_bfloat16
 from vgic_lib.errors import ModelError
+from vgic_lib.metrics.ssimulacra2 import ssimulacra2
 from vgic_lib.models.hyperprior import HyperpriorModel
 from vgic_lib.models.store import load_model
 from vgic_lib.networks.hyperprior import Hyperprior
@@ -28,16 +29,22 @@ def uses_bf16(config: HyperpriorConfig, device: torch.device) -> bool:
     return has_bfloat16(device) if config.bf16 == "auto" else config.bf16 == "on"
 
 
+def trained_codec(name: str) -> HyperpriorModel:
+    """Weights to start from. Raises ModelError if they are missing, damaged, or of another kind of model."""
+    model = load_model(name)
+    if model.kind != HyperpriorModel.kind:
+        raise ModelError(f"start_from: {name!r} is no hyperprior; give weights of one")
+    return model
+
+
 def _trained(config: HyperpriorConfig) -> Hyperprior:
     """The network that `start_from` names. Raises ModelError if it is not of the architecture configured."""
-    model = load_model(config.start_from)
-    if model.kind != HyperpriorModel.kind:
-        raise ModelError(f"start_from: {config.start_from!r} is no hyperprior; give weights of one")
-    ours, theirs = asdict(config.architecture), asdict(model.network.architecture)
+    network = trained_codec(config.start_from).network
+    ours, theirs = asdict(config.architecture), asdict(network.architecture)
     different = ", ".join(f"{k}={theirs[k]}" for k in theirs if theirs[k] != ours[k])
     if different:
         raise ModelError(f"start_from: {config.start_from!r} has other sizes; set {different}")
-    return model.network
+    return network
 
 
 class HyperpriorTask:
@@ -106,13 +113,12 @@ class HyperpriorTask:
         quality = (torch.rand(len(x)) * (ANCHORS - 1)).to(self.device)
         with self._autocast():
             x_hat, bits_y, bits_z = self.network(x, quality)
-        mse = (x_hat.float() - x).square().mean((1, 2, 3))
-        pixels = x.shape[2] * x.shape[3]
-        loss = objective(self.config, quality, mse, (bits_y + bits_z) / pixels).mean()
+        x_hat, pixels = x_hat.float(), x.shape[2] * x.shape[3]
+        loss = objective(self.config, quality, x, x_hat, (bits_y + bits_z) / pixels).mean()
         update(self.optimizers[0], loss, self.config.clip_norm)
         return {
             "loss": loss.detach(),
-            "psnr_db": -10 * mse.detach().log10().mean(),
+            "psnr_db": -10 * (x_hat.detach() - x).square().mean((1, 2, 3)).log10().mean(),
             "bpp": (bits_y + bits_z).detach().mean() / pixels,
             "bpp_z": bits_z.detach().mean() / pixels,
         }
@@ -137,7 +143,11 @@ class HyperpriorTask:
     @staticmethod
     def make_model(networks: tuple[Hyperprior], config: HyperpriorConfig) -> HyperpriorModel:
         """The model of what `averaged` returns."""
-        return HyperpriorModel(*networks, (config.lambda_low, config.lambda_high))
+        return HyperpriorModel(*networks, (config.lambda_low, config.lambda_high), config.tune)
+
+    def samples(self, networks: tuple[Hyperprior], x: Tensor) -> list[Tensor]:
+        """Reconstructions of x (1, 3, H, W) in [0, 1] at some settings."""
+        return self.make_model(networks, self.config).shown(x)
 
     def validate(self, networks: tuple[Hyperprior], images: Sequence[np.ndarray]) -> dict[str, float]:
         """See `validate`."""
@@ -164,13 +174,14 @@ def centre_crops(images: Sequence[np.ndarray]) -> Iterator[Tensor]:
 
 @torch.no_grad()
 def validate(network: Hyperprior, config: HyperpriorConfig, crops: Iterator[Tensor]) -> dict[str, float]:
-    """Mean rate and PSNR at four qualities, everything rounded, and the mean objective.
+    """Mean rate, PSNR and SSIMULACRA2 at four qualities, everything rounded, and the mean objective.
 
-    Columns are validation_loss, validation_bpp_<quality> (estimated) and validation_psnr_db_<quality>.
+    Columns are validation_loss, and for each quality validation_bpp_<quality> (estimated),
+    validation_psnr_db_<quality> and validation_ssimulacra2_<quality>.
 
     Args:
         network: in evaluation mode, in float32.
-        config: for lambda.
+        config: for lambda and the tune.
         crops: pictures (1, 3, H, W) in [0, 1].
     """
     device = network.log_gain.device
@@ -179,12 +190,13 @@ def validate(network: Hyperprior, config: HyperpriorConfig, crops: Iterator[Tens
     for crop in crops:
         x = crop.to(device).expand(len(quality), -1, -1, -1)
         x_hat, bits_y, bits_z = network(x, quality)
-        mse = ((x_hat.clamp(0, 1) - x).square().mean((1, 2, 3))).clamp(min=1e-10)
-        bpp = (bits_y + bits_z) / (x.shape[2] * x.shape[3])
-        rows.append(torch.stack([objective(config, quality, mse, bpp), bpp, -10 * mse.log10()]))
-    loss, bpp, psnr_db = torch.stack(rows).mean(0).tolist()
+        x_hat, bpp = x_hat.clamp(0, 1), (bits_y + bits_z) / (x.shape[2] * x.shape[3])
+        psnr_db = -10 * (x_hat - x).square().mean((1, 2, 3)).clamp(min=1e-10).log10()
+        loss = objective(config, quality, x, x_hat, bpp)
+        rows.append(torch.stack([loss, bpp, psnr_db, ssimulacra2(x, x_hat)]))
+    loss, *columns = torch.stack(rows).mean(0).tolist()
     result = {"validation_loss": round(sum(loss) / len(loss), 5)}
-    for k, name in enumerate(VALIDATION_QUALITIES):
-        result |= {f"validation_bpp_{name:g}": round(bpp[k], 5)}
-        result |= {f"validation_psnr_db_{name:g}": round(psnr_db[k], 3)}
+    for k, quality_name in enumerate(VALIDATION_QUALITIES):
+        for name, digits, values in zip(("bpp", "psnr_db", "ssimulacra2"), (5, 3, 2), columns, strict=True):
+            result[f"validation_{name}_{quality_name:g}"] = round(values[k], digits)
     return result

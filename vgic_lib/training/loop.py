@@ -22,9 +22,11 @@ from vgic_lib.errors import ModelError
 from vgic_lib.files import atomic_path
 from vgic_lib.models.base import LatentModel
 from vgic_lib.models.complexity import flops
+from vgic_lib.models.head import RealismHead
 from vgic_lib.progress import progress
 from vgic_lib.training.config import TrainingConfig
 from vgic_lib.training.crops import CropSampler
+from vgic_lib.training.head import HeadTask
 from vgic_lib.training.hyperprior import HyperpriorTask
 from vgic_lib.training.lossless import LosslessTask
 from vgic_lib.training.throughput import matmul_rate
@@ -56,15 +58,19 @@ class Task(Protocol):
         """Copies on the CPU of the networks that are saved, with `values` as their weights."""
 
     @staticmethod
-    def make_model(networks: tuple[nn.Module, ...], config: TrainingConfig) -> LatentModel:
-        """The model of what `averaged` returns."""
+    def make_model(networks: tuple[nn.Module, ...], config: TrainingConfig) -> LatentModel | RealismHead:
+        """The model, or head of one, of what `averaged` returns."""
+
+    def samples(self, networks: tuple[nn.Module, ...], x: Tensor) -> list[Tensor]:
+        """Reconstructions of a picture (1, 3, H, W) in [0, 1], for people to look at."""
 
     def validate(self, networks: tuple[nn.Module, ...], images: Sequence[np.ndarray]) -> dict[str, float]:
         """Columns of metrics.csv, all called validation_..., for what `averaged` returns."""
 
 
 TASKS: dict[str, type[Task]] = {
-    "vaegan": VaeGanTask, "hyperprior": HyperpriorTask, "lossless": LosslessTask
+    "vaegan": VaeGanTask, "hyperprior": HyperpriorTask, "head": HeadTask,
+    "lossless": LosslessTask,
 }  # fmt: skip
 
 

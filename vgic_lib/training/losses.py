@@ -6,9 +6,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vgic_lib.networks.quality import ANCHORS, geometric
+from vgic_lib.search.objectives import TUNES, mixed
 from vgic_lib.training.config import HyperpriorConfig
 
-PEAK = 255.0**2
+PEAK = 255.0**2  # of squared errors
 L1_WEIGHT = 2.0
 PSNR_CEILING_DB = 36.0  # crops that are already this good stop pulling
 
@@ -45,7 +46,18 @@ def trade_off(config: HyperpriorConfig, quality: Tensor) -> Tensor:
     return geometric(config.lambda_low, config.lambda_high, quality / (ANCHORS - 1))
 
 
-def objective(config: HyperpriorConfig, quality: Tensor, mse: Tensor, bpp: Tensor) -> Tensor:
-    """Lambda * 255**2 * MSE + bits per pixel, each divided by sqrt(lambda) so that all rates pull alike."""
+def objective(config: HyperpriorConfig, quality: Tensor, x: Tensor, x_hat: Tensor, bpp: Tensor) -> Tensor:
+    """What differences are worth by the tune of the run, plus the rate, both in bits per pixel, (B,).
+
+    For squared error that is lambda * 255**2 * MSE + bits per pixel. Divided by sqrt(lambda), so that all
+    rates pull alike.
+
+    Args:
+        config: of the run.
+        quality: (B,) in [0, ANCHORS - 1].
+        x: originals (B, 3, H, W) in [0, 1].
+        x_hat: reconstructions, of the same shape.
+        bpp: bits per pixel, (B,).
+    """
     weight = trade_off(config, quality)
-    return (weight * PEAK * mse + bpp) / weight.sqrt()
+    return (mixed(x, weight, TUNES[config.tune].shares)(x_hat) + bpp) / weight.sqrt()

@@ -24,9 +24,9 @@ from vgic_lib.networks.pixels import (
     rounded,
 )
 from vgic_lib.networks.shapes import LosslessNetwork, Shapes
-from vgic_lib.training.config import LosslessConfig
 from vgic_lib.training.crops import CropSampler
 from vgic_lib.training.losses import update
+from vgic_lib.training.lossless_config import LosslessConfig
 
 LEVELS = 3  # of a crop that are trained; the finest three have networks of their own, or share the last
 FACTORS = (0.5, 0.5, 0.6, 0.75)  # by which crops are reduced, to lose what JPEG left in them

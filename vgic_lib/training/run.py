@@ -16,7 +16,6 @@ from vgic_lib.datasets.photographs import Photograph, load
 from vgic_lib.errors import DataError
 from vgic_lib.files import atomic_path, write_text
 from vgic_lib.images import to_image, to_tensor
-from vgic_lib.models.base import LatentModel, Setting
 from vgic_lib.models.store import as_stored, save_model
 from vgic_lib.training import curves
 from vgic_lib.training.config import TrainingConfig
@@ -73,22 +72,16 @@ def write_report(trainer: Trainer, folder: Path, validation: Sequence[np.ndarray
     """Write curves and sample reconstructions of a run so far."""
     metrics = pd.DataFrame(trainer.metrics)
     figures.save_figure(curves.training_curves(metrics), folder / "curves", metrics)
-    model = make_model(trainer.averaged(), trainer.config)
+    networks = trainer.averaged()
     height, width = SAMPLE_SIZE
     lines = []
     for pixels in validation[:SAMPLES]:
         x = to_tensor(Image.fromarray(pixels[:height, :width]))
-        shown = [x] + [_reconstruct(model, x, setting) for setting in model.shown_settings()]
+        shown = [x, *trainer.task.samples(networks, x)]
         missing = (0, (width - x.shape[3]) * len(shown), 0, height - x.shape[2])
         lines.append(torch.nn.functional.pad(torch.cat(shown, 3), missing))
     with atomic_path(folder / "samples.png") as temporary:
         to_image(torch.cat(lines, 2)).save(temporary, format="PNG")
-
-
-@torch.no_grad()
-def _reconstruct(model: LatentModel, x: torch.Tensor, setting: Setting) -> torch.Tensor:
-    latents = model.rounded(model.analysis(x, setting), setting, torch.round)
-    return model.synthesis(latents, setting, tuple(x.shape[2:]))
 
 
 def export(trained: Trained, config: TrainingConfig, images: Sequence[np.ndarray], path: Path) -> bytes:

@@ -103,6 +103,10 @@ class VaeGanTask:
         model.encoder, model.generator = networks
         return model
 
+    def samples(self, networks: tuple[Encoder, Generator], x: Tensor) -> list[Tensor]:
+        """Reconstructions of x (1, 3, H, W) in [0, 1] at some settings."""
+        return self.make_model(networks, self.config).shown(x)
+
     def validate(self, networks: tuple[Encoder, Generator], images: Sequence[np.ndarray]) -> dict[str, float]:
         """See `validate`."""
         return validate(*networks, self.config.num_channels, images)

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""The generative head in training: a discriminator, features and texture teach it, its codec is frozen.
+
+The discriminator compares the original and the made picture of the same place, and learns only which of the
+two is which (Jolicoeur-Martineau 2019, "The relativistic discriminator", section 4): what both show, and the
+latent tells, cannot drown the difference.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vgic_lib.environment import has_bfloat16
+from vgic_lib.metrics.st_lpips import StLpipsReference
+from vgic_lib.models.head import RealismHead
+from vgic_lib.networks.head import Head, PatchDiscriminator, noise_like
+from vgic_lib.search.objectives import TERMS
+from vgic_lib.training.crops import CropSampler
+from vgic_lib.training.head_config import HeadConfig
+from vgic_lib.training.hyperprior import centre_crops, trained_codec
+from vgic_lib.training.losses import PEAK, update
+
+VALIDATION_QUALITIES = (0.0, 1.0, 2.5, 4.0)
+SHOWN_QUALITIES = 10, 40
+DISTANCES = "mse", "features", "texture"
+
+
+class HeadTask:
+    """See `vgic_lib.training.loop.Task`."""
+
+    def __init__(self, config: HeadConfig, sampler: CropSampler, device: torch.device) -> None:
+        """Make head and discriminator for the codec that `start_from` names.
+
+        Raises:
+            ModelError: its weights are missing or damaged, or those of another kind of model.
+        """
+        self.config, self.device = config, device
+        self.dtype = torch.bfloat16 if has_bfloat16(device) else torch.float32
+        self.body = trained_codec(config.start_from).network.to(device)
+        self.head = Head(self.body.architecture)
+        self.head.start_from(self.body.synthesis)
+        self.head.to(device, memory_format=torch.channels_last)
+        self.discriminator = PatchDiscriminator(self.head.seen).to(device, memory_format=torch.channels_last)
+        self.networks = self.head, self.discriminator
+        rates = 1.0, config.discriminator_rate
+        betas = (config.beta1, config.beta2), (0.5, config.beta2)
+        self.optimizers = tuple(
+            torch.optim.Adam([{"params": list(network.parameters()), "rate": rate}], betas=beta, fused=True)
+            for network, rate, beta in zip(self.networks, rates, betas, strict=True)
+        )
+
+    def weights(self) -> list[nn.Parameter]:
+        """Those of the head."""
+        return list(self.head.parameters())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Code crops `x` (B, 3, H, W), uint8, and make real-looking ones of them."""
+        y, quality, picture = self._decoded(x.float() / 255, torch.zeros(len(x), device=self.device))
+        return picture + self._added(self.head, y, quality, picture)
+
+    def step(self, x: Tensor, step: int) -> dict[str, Tensor]:
+        """One update of both networks on crops `x` (B, 3, H, W), uint8, each at a random quality."""
+        config, x = self.config, x.float() / 255
+        quality = (torch.rand(len(x)) * config.highest_quality).to(self.device)
+        y, quality, picture = self._decoded(x, quality)
+        made = picture + self._added(self.head, y, quality, picture)
+        losses, judged = self._distances(x, made + 0.5), {}
+        loss = self._loss(losses)
+        if config.adversarial:
+            condition = self.head.normalised(y)
+            judged = self._teach_discriminator(x - 0.5, made.detach(), condition)
+            if step >= round(config.adversarial_from * config.steps):
+                judged["adversarial"] = self._judgement(x - 0.5, made, condition)
+                loss = loss + config.adversarial * judged["adversarial"]
+        update(self.optimizers[0], loss, config.clip_norm)
+        psnr_db = -10 * losses.pop("mse").log10()
+        return {
+            name: value.detach()
+            for name, value in {"loss": loss, "psnr_db": psnr_db, **losses, **judged}.items()
+        }
+
+    def _decoded(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What a decoder has of x (B, 3, H, W) in [0, 1]: input of the synthesis, quality, its output."""
+        with torch.no_grad(), self._autocast():
+            y_hat = self.body.coded(x, quality)[0]
+            y = self.body.dequantised(y_hat, quality)
+            return y, quality, self.body.synthesis(y, quality)
+
+    def _added(self, head: Head, y: Tensor, quality: Tensor, picture: Tensor) -> Tensor:
+        noise = noise_like(y, int(torch.randint(2**31, ())))
+        with self._autocast():
+            return head(y, quality, picture, noise).float()
+
+    def _distances(self, x: Tensor, x_hat: Tensor) -> dict[str, Tensor]:
+        """DISTANCES of pictures (B, 3, H, W) in [0, 1]."""
+        squared_error, texture = (
+            TERMS[name].prepare(x)(x_hat).mean() for name in ("squared error", "texture")
+        )
+        with self._autocast():
+            features = StLpipsReference(x, "alex").score(x_hat).float().mean()
+        return dict(zip(DISTANCES, (squared_error, features, texture), strict=True))
+
+    def _loss(self, distances: dict[str, Tensor]) -> Tensor:
+        config = self.config
+        weights = config.squared_error * PEAK, config.features, config.texture * PEAK
+        return sum(weight * distances[name] for name, weight in zip(DISTANCES, weights, strict=True))
+
+    def _teach_discriminator(self, real: Tensor, made: Tensor, condition: Tensor) -> dict[str, Tensor]:
+        """Update the discriminator; its loss, 2 ln 2 at chance, and how often it is right at both scales."""
+        pairs = _pairs(self.discriminator, real, made, condition)
+        loss = sum(F.softplus(-difference).mean() for difference in pairs)
+        update(self.optimizers[1], loss, self.config.clip_norm)
+        right = [(difference > 0).float().mean() for difference in pairs]
+        return {"discriminator_loss": loss, "accuracy_fine": right[0], "accuracy_coarse": right[1]}
+
+    def _judgement(self, real: Tensor, made: Tensor, condition: Tensor) -> Tensor:
+        """How clearly the discriminator tells the made pictures from the real ones, for the head to lower."""
+        self.discriminator.requires_grad_(False)
+        pairs = _pairs(self.discriminator, real, made, condition)
+        self.discriminator.requires_grad_(True)
+        return sum(F.softplus(difference).mean() for difference in pairs)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
+
+    def averaged(self, values: Sequence[Tensor]) -> tuple[Head]:
+        """The head on the CPU with `values` as its weights."""
+        copy = Head(self.body.architecture)
+        copy.load_state_dict(self.head.state_dict())
+        with torch.no_grad():
+            for parameter, value in zip(copy.parameters(), values, strict=True):
+                parameter.copy_(value)
+        return (copy.eval(),)
+
+    @staticmethod
+    def make_model(networks: tuple[Head], config: HeadConfig) -> RealismHead:
+        """The head of what `averaged` returns."""
+        body = trained_codec(config.start_from)
+        return RealismHead(*networks, body.network.architecture, body.model_id)
+
+    @torch.no_grad()
+    def samples(self, networks: tuple[Head], x: Tensor) -> list[Tensor]:
+        """X (1, 3, H, W) in [0, 1] at two low qualities, each without and with the head."""
+        body, head = trained_codec(self.config.start_from), self.make_model(networks, self.config)
+        pictures, size = [], tuple(x.shape[2:])
+        for setting in map(body.setting, SHOWN_QUALITIES):
+            latents = body.rounded(body.analysis(x, setting), setting)
+            pictures += [head.synthesis(body, latents, setting, size, realism) for realism in (0.0, 1.0)]
+        return pictures
+
+    @torch.no_grad()
+    def validate(self, networks: tuple[Head], images: Sequence[np.ndarray]) -> dict[str, float]:
+        """Distances at four qualities, and the mean of what training minimises but for the adversary.
+
+        Columns are validation_loss, and for each quality validation_psnr_db_<quality>,
+        validation_features_<quality> and validation_texture_<quality> (both of smaller is better).
+        """
+        head = networks[0].to(self.device, memory_format=torch.channels_last)
+        quality, rows = torch.tensor(VALIDATION_QUALITIES), []
+        for crop in centre_crops(images[: self.config.validation_pictures]):
+            for one in quality:
+                x = crop.to(self.device)
+                y, _, picture = self._decoded(x, one[None].to(self.device))
+                x_hat = (picture + self._added(head, y, one[None], picture) + 0.5).clamp(0, 1)
+                rows.append(torch.stack(list(self._distances(x, x_hat).values())))
+        columns = dict(
+            zip(DISTANCES, torch.stack(rows).unflatten(0, (-1, len(quality))).mean(0).T, strict=True)
+        )
+        loss = self._loss(columns)
+        result = {"validation_loss": round(loss.mean().item(), 5)}
+        for k, name in enumerate(VALIDATION_QUALITIES):
+            result[f"validation_psnr_db_{name:g}"] = round(-10 * columns["mse"][k].log10().item(), 3)
+            result[f"validation_features_{name:g}"] = round(columns["features"][k].item(), 4)
+            result[f"validation_texture_{name:g}"] = round(PEAK * columns["texture"][k].item(), 2)
+        return result
+
+
+def _pairs(discriminator: PatchDiscriminator, real: Tensor, made: Tensor, condition: Tensor) -> list[Tensor]:
+    """How much more real the original looks than the made picture, place by place, at both scales."""
+    judged = discriminator(torch.cat([real, made]), torch.cat([condition, condition]))
+    return [scale.chunk(2)[0] - scale.chunk(2)[1] for scale in judged]

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+"""Kinds of training runs by the name of what they train, and named settings to start from."""
+
+from vgic_lib.errors import ParameterError
+from vgic_lib.training.config import HyperpriorConfig, TrainingConfig, VaeGanConfig
+from vgic_lib.training.head_config import HeadConfig
+from vgic_lib.training.lossless_config import LosslessConfig
+
+CONFIGS = {
+    "vaegan": VaeGanConfig,
+    "hyperprior": HyperpriorConfig,
+    "head": HeadConfig,
+    "lossless": LosslessConfig,
+}
+PRESETS = {
+    "published": VaeGanConfig(),
+    "nested": VaeGanConfig(
+        num_channels=(2, 4, 8, 16, 28), bits=(4, 6, 8), initialisation="klt", distortion="psnr",
+        adversarial_from=1.0, crop_height=98, crop_width=98, batch=8, steps=2100,
+        learning_rate=8e-4, beta1=0.9, warmup_steps=100, schedule="cosine", ema_decay=0.998, clip_norm=1.0,
+    ),
+    "hyperprior-cpu": HyperpriorConfig(late_from=0.8, learning_rate=1e-3, table_rate=2.0, entropy_rate=2.0),
+    "hyperprior-eye": HyperpriorConfig(
+        start_from="hyperprior", tune="eye", lambda_low=0.00216, lambda_high=0.405, crop_side=192, batch=8,
+        steps=5000, learning_rate=5e-4, table_rate=2.0, entropy_rate=2.0,
+    ),
+    "head": HeadConfig(),
+    "lossless": LosslessConfig(),
+    "lossless-near": LosslessConfig(near=True, steps=1000, learning_rate=1e-3, start_from="lossless"),
+    "hyperprior-gpu": HyperpriorConfig(
+        batch=32, crop_side=256, late_from=0.8, late_crop_side=512, steps=60000, table_rate=2.0,
+        validate_every=2000, compile=True,
+    ),
+}  # fmt: skip
+
+
+def config_class(model: str) -> type[TrainingConfig]:
+    """Class of the settings of a kind of model. Raises ParameterError."""
+    if model not in CONFIGS:
+        raise ParameterError(f"unknown model {model!r}; choose from {', '.join(CONFIGS)}")
+    return CONFIGS[model]
