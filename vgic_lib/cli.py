@@ -68,9 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     debug = argparse.ArgumentParser(add_help=False)
-    debug.add_argument(
-        "--debug", action="store_true", default=argparse.SUPPRESS, help="show where an error came from"
-    )
+    hidden = {"action": "store_true", "default": argparse.SUPPRESS}
+    debug.add_argument("--debug", **hidden, help="show where an error came from")
     parser = _Parser(prog="vgic", description="Variational generative image compression.", parents=[debug])
     parser.add_argument("--version", action="version", version=f"vgic {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -114,9 +113,8 @@ def _add_compress_options(parser: argparse.ArgumentParser) -> None:
     rate.add_argument("--target-psnr", type=float, metavar="P", help="smallest PSNR of a picture, in dB")
     rate.add_argument("--target-ssimulacra2", type=float, metavar="S", help="smallest score; 70 is good")
     rate.add_argument("--max-error", type=int, metavar="E", help="largest error of any value, 0 to 64 levels")
-    rate.add_argument(
-        "--lossless", dest="max_error", action="store_const", const=0, help="exact pixels: --max-error 0"
-    )
+    exactly = {"dest": "max_error", "action": "store_const", "const": 0}
+    rate.add_argument("--lossless", **exactly, help="exact pixels, as --max-error 0")
     known = f"{' or '.join(tunes.TUNED_MODELS)} (default: {tunes.DEFAULT_TUNE})"
     steps = {"type": int, "default": 0, "metavar": "N"}
     parser.add_argument("--search-steps", **steps, help="steps of latent search (default: 0)")

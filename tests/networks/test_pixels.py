@@ -5,15 +5,10 @@ from helpers.tiny_lossless import HEAD, WIDTH
 
 from vgic_lib.networks.pixels import (
     CHANNELS,
-    GRID,
     GRIDS,
-    LIMIT,
     PASSES,
     REACH,
     PixelNetwork,
-    _Activation,
-    logarithm,
-    rounded,
 )
 
 SIZES = [(1, 1), (1, 2), (2, 1), (1, 13), (13, 1), (2, 2), (3, 5), (8, 8), (17, 30)]
@@ -73,23 +68,3 @@ def test_neighbours_are_near_and_differ():
         assert len(set(places)) == len(places) and distances[:4] == [distances[0]] * 4
         assert max(distances[:4]) <= min(distances[4:]) and max(map(max, places)) <= 2 * REACH
         assert all(g <= number and abs(i) <= REACH and abs(j) <= REACH for g, i, j in taps)
-
-
-def test_logarithm():
-    numbers = torch.arange(6000).float()
-    found = logarithm(numbers)
-    assert (found - torch.log2(1 + numbers)).abs().max() < 0.16 and (found.diff() >= 0).all()
-    assert torch.equal(found * 16, (found * 16).round())
-    assert torch.equal(logarithm(numbers.double()), found.double())
-    powers = torch.tensor([0.0, 1, 3, 7, 1023])
-    assert logarithm(powers).tolist() == [0, 1, 2, 3, 10]
-
-
-def test_rounding_lets_gradients_pass():
-    x = torch.tensor([-1.0, 0.011, 0.4, 20.0], requires_grad=True)
-    y = _Activation.apply(x * 1)
-    y.sum().backward()
-    assert y.tolist() == [0, GRID, round(0.4 / GRID) * GRID, LIMIT] and x.grad.tolist() == [0, 1, 1, 0]
-    x.grad = None
-    rounded(x, 0.25).sum().backward()
-    assert rounded(x, 0.25).tolist() == [-1, 0, 0.5, 20] and x.grad.tolist() == [1] * 4

@@ -18,21 +18,17 @@ from vgic_lib.bitstream.range_coding import RangeDecoder, RangeEncoder, Tables
 from vgic_lib.errors import BitstreamError, ModelError
 from vgic_lib.networks.pixels import (
     CHANNELS,
-    GRID,
     INPUT_GRID,
     KINDS,
-    LARGEST_SUM,
     MEAN_GRID,
     ORDER,
     PASSES,
     SCALES,
-    WEIGHT_GRID,
-    Linear,
     PassNetwork,
     PixelNetwork,
     Place,
-    on_grid_,
 )
+from vgic_lib.networks.whole_numbers import GRID, LARGEST_SUM, WEIGHT_GRID, Linear, on_grid_
 
 LARGEST = 255  # of pixels, and of residuals in steps
 LARGEST_ERROR = 64  # that may be asked for

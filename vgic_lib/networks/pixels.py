@@ -7,8 +7,7 @@ pixels between four known ones on the diagonals, then those between two of a row
 column. A pass predicts green, then red, then blue of all its pixels by a small network from pixels known
 already and from the errors of their own predictions.
 
-All weights, activations and sums are multiples of powers of two, and so small that float32 adds them without
-rounding in any order: encoder and decoder agree on every machine, and training sees the same numbers.
+All arithmetic is that of `whole_numbers`: encoder and decoder agree on every machine.
 """
 
 from collections.abc import Callable
@@ -18,14 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vgic_lib.networks.whole_numbers import GRID, Activation, Linear, logarithm, on_grid_, rounded
+
 CHANNELS = 3
 ORDER = (1, 0, 2)  # channels of an RGB picture in the order of coding
-WEIGHT_GRID = 2.0**-8  # weights and biases are multiples of it
-GRID = 2.0**-6  # hidden activations are multiples of it,
-LARGEST = 2**10 - 1  # and lie in 0..LARGEST of it
 INPUT_GRID = 2.0**-4  # inputs are multiples of it, below 2**4: differences of pixels over 16, logarithms
 MEAN_GRID = 2.0**-3  # predicted means are multiples of it, in levels of a pixel
-LARGEST_SUM = 2.0**24  # units of a sum that float32 holds without rounding
 SCALES = 48  # entries of the scale table
 SMALLEST_SCALE, SCALE_FACTOR = 0.1, 1.146  # of the first entry in levels; of each entry to the one before
 INDEX_UNIT = 8.0  # entries for one unit of a network's output
@@ -77,59 +74,6 @@ Code = Callable[[Place, Tensor, Tensor], tuple[Tensor, Tensor]]
 """Takes a place, means (B, h, w) and scale indices; returns the pixels and their distances from the means."""
 
 
-class _Activation(torch.autograd.Function):
-    """ReLU with limit and rounding, in place, in units of GRID; its gradient ignores the rounding."""
-
-    @staticmethod
-    def forward(ctx: object, x: Tensor) -> Tensor:
-        ctx.mark_dirty(x)
-        ctx.save_for_backward(x.add_(0.5).floor_().clamp_(0, LARGEST))
-        return x
-
-    @staticmethod
-    def backward(ctx: object, gradient: Tensor) -> Tensor:
-        (y,) = ctx.saved_tensors
-        return gradient * ((y > 0) & (y < LARGEST))
-
-
-def on_grid_(x: Tensor, grid: float) -> Tensor:
-    """Round to multiples of a power of two, in place."""
-    return x.mul_(1 / grid).add_(0.5).floor_().mul_(grid)
-
-
-def rounded(x: Tensor, grid: float) -> Tensor:
-    """Round to multiples of a power of two; the gradient ignores it."""
-    return x + (on_grid_(x.detach().clone(), grid) - x.detach())
-
-
-def logarithm(x: Tensor) -> Tensor:
-    """About 16 log2(1 + x) of whole numbers x from 0, whole and the same everywhere.
-
-    The bits of a float32 are its exponent and then its mantissa: what is between powers of two is linear.
-    """
-    return ((x + 1).float().view(torch.int32) - (127 << 23) >> 19).to(x.dtype)
-
-
-class Linear(nn.Module):
-    """Matrix product on columns, with rounded weights."""
-
-    def __init__(self, inputs: int, outputs: int, zero: bool = False) -> None:
-        super().__init__()
-        linear = nn.Linear(inputs, outputs)
-        self.weight, self.bias = linear.weight, nn.Parameter(linear.bias.detach()[:, None].clone())
-        if zero:
-            nn.init.zeros_(self.weight)
-            nn.init.zeros_(self.bias)
-
-    def forward(self, x: Tensor, unit: float, unit_out: float) -> Tensor:
-        """Map (inputs, N) in a unit to (outputs, N) in another one; both are powers of two."""
-        weight, bias = self.weight, self.bias
-        if torch.is_grad_enabled():
-            weight, bias = rounded(weight, WEIGHT_GRID), rounded(bias, WEIGHT_GRID)
-        y = weight @ x
-        return (y if unit == unit_out else y.mul_(unit / unit_out)).add_(bias / unit_out)
-
-
 class PassNetwork(nn.Module):
     """Means and scales of the pixels of a pass, channel by channel."""
 
@@ -166,11 +110,11 @@ class PassNetwork(nn.Module):
         guess = pixels.sum(0).add_(2).mul_(0.25).floor_()  # (CHANNELS, B, h, w)
         inputs = self._inputs(grids, window, pixels, errors.sum(0), guess, steps)
         straight, guess = inputs[: -4 * CHANNELS], guess.flatten(1)
-        x = _Activation.apply(self.entry(inputs, INPUT_GRID, GRID))
-        x = _Activation.apply(self.middle(x, GRID, GRID))
+        x = Activation.apply(self.entry(inputs, INPUT_GRID, GRID))
+        x = Activation.apply(self.middle(x, GRID, GRID))
         values, misses, known = [], [], []
         for c in range(channels):
-            hidden = _Activation.apply(self.hidden[c](torch.cat([x, *known]) if known else x, GRID, GRID))
+            hidden = Activation.apply(self.hidden[c](torch.cat([x, *known]) if known else x, GRID, GRID))
             out = self.out[c](hidden, GRID, 1)
             mean = guess[c] + 16 * out[0] + self.straight[c](straight, INPUT_GRID, INPUT_GRID)[0]
             for j in range(c):

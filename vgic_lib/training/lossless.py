@@ -16,14 +16,11 @@ from vgic_lib.networks.pixels import (
     CHANNELS,
     MEAN_GRID,
     ORDER,
-    WEIGHT_GRID,
-    Linear,
     PixelNetwork,
     Place,
-    on_grid_,
-    rounded,
 )
 from vgic_lib.networks.shapes import LosslessNetwork, Shapes
+from vgic_lib.networks.whole_numbers import WEIGHT_GRID, Linear, on_grid_, rounded
 from vgic_lib.training.crops import CropSampler
 from vgic_lib.training.losses import update
 from vgic_lib.training.lossless_config import LosslessConfig
