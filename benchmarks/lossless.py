@@ -32,7 +32,7 @@ LOSSLESS = {  # name -> Pillow's format and options
 BESIDE = {  # name -> format, options of a quality, qualities from small files to large
     "JPEG XL": ("JXL", lambda q: {"quality": q, "effort": 7}, [q / 4 for q in range(340, 400)]),
     "JPEG 2000": (
-        "JPEG2000", lambda r: {"quality_mode": "rates", "quality_layers": [r], "irreversible": True, "mct": 1},
+        "JPEG2000", lambda r: {"quality_mode": "rates", "quality_layers": [r], "irreversible": True},
         [20 / 1.03**step for step in range(80)],
     ),
     "AVIF": ("AVIF", lambda q: {"quality": q, "subsampling": "4:4:4", "speed": 6}, list(range(80, 101))),
