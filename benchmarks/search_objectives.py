@@ -94,13 +94,14 @@ def main():
     parser.add_argument("photographs", nargs="+", type=Path)
     parser.add_argument("--arms", nargs="+", default=list(TUNES))
     parser.add_argument("--qualities", nargs="+", type=float, default=[10, 30, 57, 85])
+    parser.add_argument("--model", default="hyperprior", help="name or weights file; a table holds one model")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--side", type=int, default=256, help="pixels, at least 161")
     parser.add_argument("--table", type=Path, default=Path("outputs/search_objectives.csv"))
     parser.add_argument("--part", default="0/1", help="which share of the searches: 0/2 and 1/2 are halves")
     options = parser.parse_args()
     table = KeyedTable(options.table, COLUMNS, KEY, "this benchmark")
-    model, arms = load_model("hyperprior"), [NO_SEARCH, *options.arms]
+    model, arms = load_model(options.model), [NO_SEARCH, *options.arms]
     for arm in options.arms:
         add_mix(arm)
     keys = [

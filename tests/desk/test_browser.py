@@ -14,6 +14,7 @@ import nbformat
 import numpy as np
 import pytest
 from helpers import PROJECT, browser
+from helpers.heads import install_head
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from PIL import Image
@@ -225,6 +226,29 @@ def test_new_setting_supersedes_a_search(desk):
     assert "of 500" not in desk.text() and time.monotonic() - start < 60
 
 
+def test_realism_shows_both_pictures(desk, lab):
+    """The shipped model is used first and last, whether it has a head or not."""
+    install_head(lab.folder.parent)
+    before, size = desk.rows(), desk.bytes()
+    desk.type_model(str(lab.folder.parent / "outputs/runs/tiny/training/tiny/tiny.safetensors"))
+    browser.wait_for(lambda: desk.rows() != before, "the other model")
+    desk.ready()
+    assert "texture is invented in part; not for measuring" in desk.text()
+    pictures, numbers = desk.pictures(), desk.rows()
+    desk.slide("realism", 0.5)
+    browser.wait_for(lambda: "VGIC, realism 0.5" in desk.rows(), "the realistic picture")
+    desk.ready()
+    changed = [new != old for new, old in zip(desk.pictures(), pictures, strict=True)]
+    assert sum(changed) == 3  # whole, part and map
+    assert {name: desk.rows()[name] for name in numbers} == numbers
+    assert desk.desk.get_by_text("error of VGIC, realism 0.5").is_visible()
+    desk.slide("realism", 0)
+    browser.wait_for(lambda: desk.rows() == numbers, "the end of realism")
+    desk.type_model("")
+    browser.wait_for(lambda: desk.bytes() == size, "the model of the tune")
+    desk.ready()
+
+
 def test_screenshot(desk, request):
     """For README: pytest tests/desk/test_browser.py --screenshot docs/desk.png; nothing is kept otherwise."""
     desk.choose("picture", "chelsea")
@@ -235,6 +259,8 @@ def test_screenshot(desk, request):
         desk.slide("quality", 40)
         desk.slide("zoom", 150)
         desk.slide("search steps", 60)
+        if "not for measuring" in desk.text():
+            desk.slide("realism", 1)
         desk.ready()
     desk.desk.locator("table").click()
     shot = Image.open(io.BytesIO(desk.desk.screenshot())).convert("RGB")
@@ -243,6 +269,8 @@ def test_screenshot(desk, request):
         shot.thumbnail((SCREENSHOT_WIDTH, shot.height))
         shot.quantize(256).save(path, optimize=True)
         desk.slide("search steps", 0)
+        if "not for measuring" in desk.text():
+            desk.slide("realism", 0)
         desk.ready()
 
 

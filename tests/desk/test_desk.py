@@ -2,7 +2,9 @@
 """The desk without a browser: what it computes, what it shows, and which work it drops."""
 
 import io
+import re
 import threading
+import time
 from dataclasses import replace
 
 import nbformat
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import PROJECT
+from helpers.heads import install_head
 from helpers.tiny_hyperprior import tiny_model
 from PIL import Image
 
@@ -20,6 +23,7 @@ from vgic_lib.errors import ImageError, ParameterError
 from vgic_lib.images import to_array, to_tensor
 from vgic_lib.metrics import distortion
 from vgic_lib.models.store import load_model, save_model
+from vgic_lib.models.tunes import TUNED_MODELS
 from vgic_lib.search.latent_search import TracePoint
 from vgic_lib.workbook.notebook_runner import execute
 
@@ -58,6 +62,18 @@ def desk(home, weights):
     desk.wait(PATIENCE_S)
     assert desk.status.value == "ready", desk.message.value
     return desk
+
+
+@pytest.fixture
+def with_head(home):
+    """Path of a small model that has a generative head."""
+    install_head(home)
+    return str(home / "outputs/runs/tiny/training/tiny/tiny.safetensors")
+
+
+def rows(desk):
+    """First cells of the table's rows."""
+    return re.findall(r"<tr><td>([^<]*)", desk.table.value)
 
 
 def settle(desk):
@@ -134,6 +150,21 @@ class TestWork:
         bits = work.bits_map(work.compress(asked).data, asked.model)
         assert bits[:, 20:].mean() > 1.5 * bits[:, :12].mean()
 
+    @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+    def test_realistic_picture_is_that_of_the_file(self, asked, with_head, mode):
+        asked = replace(asked, image=picture(mode=mode), model=with_head)
+        ours = work.compress(asked)
+        realistic = work.realistic(asked, ours, 0.5)
+        assert realistic.image == codec.decompress(ours.data, load_model(with_head), realism=0.5)
+        assert realistic.data == ours.data and "realism 0.5" in realistic.title
+        assert realistic.quality.psnr_db == distortion.psnr_db(
+            to_array(asked.image), to_array(realistic.image)
+        )
+
+    def test_realism_of_a_model_without_head(self, asked, with_head):
+        assert "no generative head" in work.realism_trouble(asked)
+        assert work.realism_trouble(replace(asked, model=with_head)) == ""
+
     def test_large_picture_is_reduced_and_alpha_explained(self):
         image, note = work.open_picture("a.png", 0.01, png(picture(400, 100, "RGBA")))
         assert image.size == (200, 50) and "reduced from 400 × 100" in note and "transparency" in note
@@ -162,6 +193,30 @@ class TestWorker:
         release.set()
         worker.wait(10)
         assert done == ["newest"]
+
+    def test_touch_waits_for_the_job_and_supersedes_only_touches(self):
+        worker, release, done = Worker(), threading.Event(), []
+
+        def long(check):
+            release.wait(10)
+            check()
+            done.append("job")
+
+        worker.submit(long)
+        for name in ("dropped", "touch"):
+            worker.submit(lambda check, name=name: done.append(name), touch=True)
+        release.set()
+        worker.wait(10)
+        assert done == ["job", "touch"]
+
+    def test_job_supersedes_a_touch_that_waits(self):
+        worker, release, done = Worker(), threading.Event(), []
+        worker.submit(lambda check: release.wait(10))
+        worker.submit(lambda check: done.append("dropped"), touch=True)
+        worker.submit(lambda check: done.append("job"))
+        release.set()
+        worker.wait(10)
+        assert done == ["job"]
 
 
 class TestView:
@@ -216,8 +271,9 @@ def test_explore_runs_under_papermill(home, weights):
 
 class TestDesk:
     def test_shows_files_of_equal_length(self, desk):
-        assert all(column.image.size == (451, 300) for column in desk.columns)
-        assert "VGIC" in desk.table.value and "JPEG" in desk.table.value
+        shown = [column.image and column.image.size for column in desk.columns]
+        assert shown == [(451, 300), (451, 300), None, (451, 300)]
+        assert rows(desk) == ["original", "VGIC", "JPEG"]
         assert (
             "chelsea.vgic" in desk.downloads.value and "where the bits go" in desk.original.map_caption.value
         )
@@ -232,10 +288,11 @@ class TestDesk:
     def test_zoom_is_the_same_part_of_each(self, desk):
         desk.controls.across.value, desk.controls.zoom.value = 0.2, 64
         box = desk.controls.box(desk.original.image)
-        for column in desk.columns:
+        columns = [column for column in desk.columns if column.image]
+        for column in columns:
             shown = np.asarray(Image.open(io.BytesIO(column.zoomed.value)))
             assert np.array_equal(shown, np.asarray(column.image.crop(box)))
-        assert len({column.frame.value for column in desk.columns}) == 1
+        assert len({column.frame.value for column in columns}) == 1
 
     def test_search_draws_its_curve_and_stops_with_the_best(self, desk):
         desk.controls.steps.value = 500
@@ -283,3 +340,79 @@ class TestDesk:
         assert "unknown model" in desk.message.value and desk.ours.image is None
         desk.controls.model.value = weights
         settle(desk)
+
+
+class TestRealism:
+    @pytest.fixture
+    def desk(self, home, with_head):
+        desk = Desk(photograph="chelsea", model=with_head, quality=40, realism=0.5)
+        desk.update()
+        settle(desk)
+        return desk
+
+    def test_both_pictures_are_shown(self, desk):
+        assert rows(desk) == ["original", "VGIC", "VGIC, realism 0.5", "JPEG"]
+        assert desk.realistic.widget.layout.display is None and not desk.controls.realism.disabled
+        assert desk.controls.realism_note.value == view.WARNING
+        assert "<b>VGIC, realism 0.5</b>" in desk.realistic.caption.value
+        assert "error of VGIC, realism 0.5" in desk.realistic.map_caption.value
+        assert desk.ours.image != desk.realistic.image and desk.ours.map.value != desk.realistic.map.value
+
+    def test_slider_draws_anew_what_it_changes_and_compresses_nothing(self, desk, monkeypatch):
+        for name in ("compress", "compress_classical", "bits_map"):
+            monkeypatch.delattr(work, name)
+        before = desk.ours.whole.value, desk.beside.whole.value, desk.downloads.value
+        half = desk.realistic.image
+        desk.controls.realism.value = 1
+        settle(desk)
+        assert rows(desk) == ["original", "VGIC", "VGIC, realism 1", "JPEG"]
+        assert desk.realistic.image.size == half.size and desk.realistic.image != half
+        desk.controls.realism.value = 0
+        settle(desk)
+        assert rows(desk) == ["original", "VGIC", "JPEG"]
+        assert desk.realistic.image is None and desk.realistic.widget.layout.display == "none"
+        assert before == (desk.ours.whole.value, desk.beside.whole.value, desk.downloads.value)
+
+    def test_slider_leaves_a_search_alone(self, desk):
+        desk.controls.steps.value = 500
+        while "searching" not in desk.status.value:
+            time.sleep(0.1)
+        desk.controls.realism.value = 0.25
+        time.sleep(0.3)
+        assert "searching" in desk.status.value
+        desk.controls.stop.click()
+        settle(desk)
+        assert "search stopped at step" in desk.status.value
+        assert rows(desk) == ["original", "VGIC", "VGIC, realism 0.25", "JPEG"]
+
+    def test_model_without_head_says_so(self, desk, weights):
+        desk.controls.model.value = weights
+        settle(desk)
+        assert desk.controls.realism.disabled and desk.controls.realism.value == 0
+        assert "has no generative head" in desk.controls.realism_note.value
+        assert rows(desk) == ["original", "VGIC", "JPEG"]
+
+    def test_failing_head_is_a_message_and_the_desk_goes_on(self, desk, monkeypatch):
+        with monkeypatch.context() as patch:
+            patch.setattr(work, "realistic", lambda *_: torch.zeros(2).view(3))
+            desk.controls.realism.value = 1
+            desk.wait(PATIENCE_S)
+        assert "RuntimeError" in desk.message.value and desk.ours.image is not None
+        desk.update()
+        settle(desk)
+        assert rows(desk) == ["original", "VGIC", "VGIC, realism 1", "JPEG"] and desk.message.value == ""
+
+    def test_out_of_range_is_refused(self, home):
+        with pytest.raises(ParameterError, match="realism 2 is not in 0..1"):
+            Desk(realism=2)
+
+
+def test_tune_chooses_the_model_unless_one_is_named(home, weights, monkeypatch):
+    monkeypatch.setitem(TUNED_MODELS, "eye", weights)
+    monkeypatch.setattr(Desk, "update", lambda _: None)  # nothing is to be computed
+    controls = Desk().controls
+    assert controls.model.value == "" and controls.model_name() == TUNED_MODELS["psnr"]
+    controls.tune.value = "eye"
+    assert controls.model_name() == weights == controls.model.placeholder
+    controls.model.value = " vaegan-4 "
+    assert controls.model_name() == "vaegan-4"

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The desk: a photograph, its .vgic file and a classical codec's, side by side, with sliders.
 
-What is computed is in `desk_work`, what is shown in `desk_view`, the widgets in `desk_widgets`. The kernel's
-main thread answers the page; a worker computes, and drops what a newer setting has made pointless.
+What is computed is in `work`, what is shown in `view`, the widgets in `widgets`. The kernel's main thread
+answers the page; a worker computes, and drops what a newer setting has made pointless.
 """
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from vgic_lib.errors import VgicError
 from vgic_lib.evaluation.classical import CLASSICAL
 from vgic_lib.images import to_image
 from vgic_lib.models.store import list_models
-from vgic_lib.models.tunes import DEFAULT_MODEL
+from vgic_lib.models.tunes import check_realism
 from vgic_lib.search.latent_search import TracePoint
 
 SEARCH_STEPS = 100  # of a search that is started without saying how long
@@ -38,10 +40,11 @@ class Desk:
         self,
         *,
         photograph: str = "astronaut",
-        model: str = DEFAULT_MODEL,
+        model: str = "",
         quality: int = codec.DEFAULT_QUALITY,
         search_steps: int = 0,
         tune: str = codec.DEFAULT_TUNE,
+        realism: float = 0.0,
         classical: str = "jpeg",
         megapixels: float = 1.0,
     ) -> None:
@@ -49,24 +52,35 @@ class Desk:
 
         Args:
             photograph: name of an embedded one; an unknown name takes the first.
-            model: name, or path of a weights file; one that is not there is a message on the page.
+            model: name, or path of a weights file; empty: that of the tune; one that is not there is a
+                message on the page.
             quality: 1 to 100.
             search_steps: of latent search, 0 for none.
-            tune: what the search improves, a key of TUNES; an unknown name takes the first.
+            tune: what the picture is for, a key of TUNES: it chooses the model where none is named, and what
+                the search improves; an unknown name takes the first.
+            realism: 0 to 1, of a second picture of our file; 0 for none, as with a model that cannot have it.
             classical: a key of CLASSICAL; an unknown name takes the first.
             megapixels: larger pictures are reduced to this.
+
+        Raises:
+            ParameterError: `realism` is out of range.
         """
+        check_realism(realism)
         self._megapixels = megapixels
         embedded = sorted(sources.embedded().glob("*.png"))
         self._pictures = {path.stem: work.open_picture(path, megapixels) for path in embedded}
         self.controls = Controls(
             list(self._pictures), [card.name for card in list_models()], photograph=photograph, model=model,
             quality=quality, search_steps=search_steps, classical=classical, tune=tune,
+            realism=realism,
         )  # fmt: skip
         self.status, self.message, self.table, self.downloads = (widgets.HTML() for _ in range(4))
         self.curve = widgets.Image(layout={"width": "100%", "display": "none"})
-        self.original, self.ours, self.beside = self.columns = [Panel() for _ in range(3)]
+        self.original, self.ours, self.realistic, self.beside = self.columns = [Panel() for _ in range(4)]
+        self.realistic.widget.layout.display = "none"
         self.widget = self._page()
+        self._request: Request | None = None  # of what is shown
+        self._outcomes: dict[Panel, Outcome] = {}  # shown
         self._stop = threading.Event()
         self._trace: list[TracePoint] = []  # of the newest search
         self._drawn_s = 0.0  # when its curve was drawn
@@ -89,7 +103,7 @@ class Desk:
         image, note = self._pictures[name]
         steps, classical = controls.steps.value, controls.classical.value
         tune = controls.tune.value
-        request = Request(image, controls.model.value, *controls.rates(), steps, classical, tune)
+        request = Request(image, controls.model_name(), *controls.rates(), steps, classical, tune)
         WORKER.submit(partial(self._work, request, name, note))
 
     def upload(self, name: str, data: bytes) -> None:
@@ -120,6 +134,7 @@ class Desk:
             control.observe(lambda _: self.update(), "value")
         for control in controls.zooming:
             control.observe(lambda _: self._enlarge(), "value")
+        controls.realism.observe(lambda _: self._change_realism(), "value")
         controls.upload.observe(self._take_upload, "value")
         controls.search.on_click(lambda _: self._start_search())
         controls.stop.on_click(lambda _: self._stop.set())
@@ -140,30 +155,48 @@ class Desk:
         else:
             self.controls.steps.value = SEARCH_STEPS
 
-    def _work(self, request: Request, name: str, note: str, check: Check) -> None:
-        """Show what is asked for; runs in the worker's thread."""
+    def _change_realism(self) -> None:
+        """Draw the realistic picture anew; the file and what else is shown stay, or are still to come."""
+        if not self.controls.realism.disabled:
+            WORKER.submit(self._touch, touch=True)
+
+    @contextmanager
+    def _troubles_shown(self) -> Iterator[None]:
+        """Turn errors into a message, whatever they are: the desk stays usable."""
         try:
-            self._begin(request, note)
-            show = partial(self._show_search, check)
-            ours = work.compress(request, partial(self._report, request, check), show)
-            check()
-            self._show_ours(request, name, ours)
-            self.status.value = f"encoding {CLASSICAL[request.classical].title} at equal bytes …"
-            beside = work.compress_classical(request, len(ours.data), check)
-            check()
-            self._show_outcome(self.beside, request, beside)
-            self.table.value = view.table(request.image, [ours, beside])
-            ended = f", search stopped at step {self._trace[-1].step}" if self._stop.is_set() else ""
-            self.status.value = f"ready{ended}"
+            yield
         except Superseded:
             raise
-        except Exception as error:  # whatever it is, the desk stays usable
+        except Exception as error:
             text = str(error) if isinstance(error, VgicError) else f"{type(error).__name__}: {error}"
             last = "; the last result is still shown" if self.ours.image else ""
             self.message.value = view.message(text + last, "error")
             self.status.value = ""
         finally:
             self.controls.stop.disabled = True
+
+    def _work(self, request: Request, name: str, note: str, check: Check) -> None:
+        """Show what is asked for; runs in the worker's thread."""
+        with self._troubles_shown():
+            self._begin(request, note)
+            show = partial(self._show_search, check)
+            ours = work.compress(request, partial(self._report, request, check), show)
+            check()
+            self._show_ours(request, name, ours)
+            self._show_realistic(check)
+            self.status.value = f"encoding {CLASSICAL[request.classical].title} at equal bytes …"
+            beside = work.compress_classical(request, len(ours.data), check)
+            check()
+            self._show_outcome(self.beside, beside)
+            ended = f", search stopped at step {self._trace[-1].step}" if self._stop.is_set() else ""
+            self.status.value = f"ready{ended}"
+
+    def _touch(self, check: Check) -> None:
+        """Show the realism that is asked for; runs in the worker's thread."""
+        with self._troubles_shown():
+            before = self.status.value
+            self._show_realistic(check)
+            self.status.value = before
 
     def _begin(self, request: Request, note: str) -> None:
         self._stop.clear()
@@ -175,6 +208,7 @@ class Desk:
         if self.original.image is not request.image:
             for column in self.columns:
                 column.clear()
+            self._outcomes = {}
             size = f"{request.image.width} × {request.image.height} pixels"
             self.original.show(request.image, f"<b>original</b><br>{size}", self.controls.box(request.image))
             self.table.value = self.downloads.value = ""
@@ -208,14 +242,36 @@ class Desk:
         if self._trace:
             self._draw_search(request)
         self.controls.stop.disabled = True
-        self._show_outcome(self.ours, request, ours)
-        self.table.value = view.table(request.image, [ours])
+        self._request, self._outcomes = request, {}
+        self._show_outcome(self.ours, ours)
         self.downloads.value = view.downloads(name, ours)
         bits = work.bits_map(ours.data, request.model)
         picture, caption = view.bits_picture(bits, request.image)
         self.original.show_map(picture, caption)
+        self.controls.allow_realism(work.realism_trouble(request))
 
-    def _show_outcome(self, column: Panel, request: Request, outcome: Outcome) -> None:
+    def _show_realistic(self, check: Check) -> None:
+        """Show our file as real as the slider asks, beside the faithful picture; nothing for realism 0."""
+        request, faithful, realism = self._request, self._outcomes.get(self.ours), self.controls.realism.value
+        self.realistic.widget.layout.display = None if faithful and realism else "none"
+        if faithful and realism:
+            self.status.value = f"decoding with realism {realism:g} …"
+            realistic = work.realistic(request, faithful, realism)
+            check()
+            self._show_outcome(self.realistic, realistic)
+        else:
+            self.realistic.clear()
+            self._outcomes.pop(self.realistic, None)
+            self._show_numbers()
+
+    def _show_outcome(self, column: Panel, outcome: Outcome) -> None:
         image = outcome.image.convert("RGB")
         column.show(image, view.caption(outcome), self.controls.box(image))
-        column.show_map(*view.error_picture(outcome, request.image))
+        column.show_map(*view.error_picture(outcome, self._request.image))
+        self._outcomes[column] = outcome
+        self._show_numbers()
+
+    def _show_numbers(self) -> None:
+        outcomes = [self._outcomes[column] for column in self.columns if column in self._outcomes]
+        if outcomes:
+            self.table.value = view.table(self._request.image, outcomes)

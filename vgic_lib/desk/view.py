@@ -19,6 +19,7 @@ from vgic_lib.search.latent_search import TracePoint
 SHOWN_WIDTH = 720  # pixels of a whole picture on the page
 ERROR_LIMIT = 24  # 8-bit levels: mean error of a pixel's channels that is shown brightest
 COLOURS = "inferno"
+WARNING = "texture is invented in part; not for measuring"  # of realism above 0
 PLACEHOLDER = Image.new("RGB", (4, 3), "#9ca3af")
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
@@ -42,7 +43,8 @@ CSS = f"""<style>
 .vgic-desk .vgic-note, .vgic-desk .vgic-error {{ padding: 4px 10px; border-left: 4px solid #0284c7;
   background: #e0f2fe; color: #0c4a6e; }}
 .vgic-desk .vgic-error {{ border-color: {ACCENT}; background: #ffe4e6; color: #881337; }}
-.vgic-desk .vgic-scale {{ display: inline-block; width: 90px; height: 9px; margin: 0 6px;
+.vgic-desk .vgic-legend {{ display: flex; align-items: center; white-space: nowrap; }}
+.vgic-desk .vgic-scale {{ flex: 0 1 90px; height: 9px; margin: 0 6px;
   background: linear-gradient(90deg, #000004, #420a68, #932667, #dd513a, #fca50a, #fcffa4); }}
 </style>"""
 
@@ -78,7 +80,7 @@ def error_picture(outcome: Outcome, original: Image.Image) -> tuple[Image.Image,
     """Mean absolute error of each pixel's channels, bright from ERROR_LIMIT on; and its HTML caption."""
     error = np.abs(to_array(original).astype(np.float32) - to_array(outcome.image)).mean(2)
     scale = _scale(f"{ERROR_LIMIT} of 255 levels")
-    return _coloured(error / ERROR_LIMIT), f"<b>error of {escape(outcome.title)}</b><br>{scale}"
+    return _coloured(error / ERROR_LIMIT), f"<b>error of {escape(outcome.title)}</b>{scale}"
 
 
 def bits_picture(bits: np.ndarray, original: Image.Image) -> tuple[Image.Image, str]:
@@ -96,7 +98,7 @@ def bits_picture(bits: np.ndarray, original: Image.Image) -> tuple[Image.Image, 
     colours = np.pad(colours, [*padding, (0, 0)], mode="edge")[: gray.shape[0], : gray.shape[1]]
     scale = _scale(f"{most:.0f} bits in {stride} × {stride} pixels")
     picture = Image.fromarray((0.7 * colours + 0.3 * gray).astype(np.uint8))
-    return picture, f"<b>where the bits go</b><br>{scale}"
+    return picture, f"<b>where the bits go</b>{scale}"
 
 
 def grouped(number: float) -> str:
@@ -170,7 +172,7 @@ def png_of(figure: Figure) -> bytes:
 
 def _scale(most: str) -> str:
     """HTML of the colour scale of a map, from 0 to `most`."""
-    return f'0<span class="vgic-scale"></span>{most}'
+    return f'<div class="vgic-legend">0<span class="vgic-scale"></span>{most}</div>'
 
 
 def _coloured(values: np.ndarray) -> Image.Image:

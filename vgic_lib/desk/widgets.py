@@ -8,6 +8,7 @@ from PIL import Image
 
 from vgic_lib.desk import view
 from vgic_lib.evaluation.classical import CLASSICAL
+from vgic_lib.models.tunes import default_model
 from vgic_lib.search.objectives import TUNES
 
 WRAP = {"flex_flow": "row wrap", "align_items": "center"}
@@ -27,6 +28,7 @@ class Controls:
         search_steps: int,
         classical: str,
         tune: str,
+        realism: float,
     ) -> None:
         """Begin with given values; an unknown name of a photograph, codec or tune takes the first."""
         codecs = {codec.title: name for name, codec in CLASSICAL.items()}
@@ -35,8 +37,9 @@ class Controls:
             accept="image/*", description="your own", layout={"width": "130px", "margin": "2px 12px"}
         )
         self.model = widgets.Combobox(
-            value=model, options=models, description="model", continuous_update=False, **_narrow(220)
-        )
+            value=model, options=models, description="model", tooltip="empty: the model of the tune",
+            continuous_update=False, **_narrow(220),
+        )  # fmt: skip
         self.classical = _dropdown(list(codecs.items()), classical, "beside it")
         self.rate = widgets.ToggleButtons(
             options=["quality", "target bytes"], tooltips=["1 to 100", "largest size of the file"],
@@ -48,13 +51,13 @@ class Controls:
         )
         self.steps = widgets.IntSlider(search_steps, 0, 500, 10, description="search steps", **_slow())
         self.tune = _dropdown(list(TUNES), tune, "tune", 160)
-        self.search = widgets.Button(
-            description="search", icon="play", tooltip="run latent search live", layout={"width": "120px"}
-        )
-        self.stop = widgets.Button(
-            description="stop", icon="stop", disabled=True, tooltip="keep the best yet",
-            layout={"width": "120px"},
-        )  # fmt: skip
+        self.search = _button("search", "play", "run latent search live")
+        self.stop = _button("stop", "stop", "keep the best yet")
+        self.stop.disabled = True
+        self.realism = widgets.FloatSlider(
+            realism, min=0, max=1, step=0.05, description="realism", disabled=True, **_slow()
+        )  # until the model is known
+        self.realism_note = widgets.HTML()
         self.zoom = widgets.IntSlider(120, 16, 400, description="zoom", **_narrow(290))
         self.across, self.down = (
             widgets.FloatSlider(0.5, min=0, max=1, step=0.01, description=text, readout=False, **_narrow(250))
@@ -62,6 +65,8 @@ class Controls:
         )
         self.rate.observe(self._choose_rate, "value")
         self._choose_rate()
+        self.tune.observe(self._name_model, "value")
+        self._name_model()
 
     @property
     def deciding(self) -> tuple[widgets.ValueWidget, ...]:
@@ -82,8 +87,20 @@ class Controls:
             (self.photograph, self.upload, self.model, self.classical),
             (self.rate, self.quality, self.target),
             (self.steps, self.tune, self.search, self.stop),
+            (self.realism, self.realism_note),
         )
         return [widgets.HBox(row, layout=WRAP) for row in rows]
+
+    def model_name(self) -> str:
+        """Name, or path of a weights file: as typed, else that of the tune."""
+        return self.model.value.strip() or default_model(self.tune.value)
+
+    def allow_realism(self, trouble: str = "") -> None:
+        """Let realism be chosen, with a warning; or say what is in the way of it, and set it to 0."""
+        self.realism.disabled = bool(trouble)
+        self.realism_note.value = view.escape(trouble or view.WARNING)
+        if trouble:
+            self.realism.value = 0
 
     def rates(self) -> tuple[float | None, int | None]:
         """Quality and target bytes; the one that is not asked for is None."""
@@ -93,6 +110,9 @@ class Controls:
     def box(self, image: Image.Image) -> view.Box:
         """The part of a picture that is enlarged."""
         return view.zoom_box(image.size, self.across.value, self.down.value, self.zoom.value)
+
+    def _name_model(self, _: object = None) -> None:
+        self.model.placeholder = default_model(self.tune.value)
 
     def _choose_rate(self, _: object = None) -> None:
         by_quality = self.rate.value == "quality"
@@ -148,6 +168,10 @@ def _dropdown(options: Sequence, value: str, description: str, width: int = 230)
     names = [option if isinstance(option, str) else option[1] for option in options]
     chosen = value if value in names else names[0]
     return widgets.Dropdown(options=options, value=chosen, description=description, **_narrow(width))
+
+
+def _button(description: str, icon: str, tooltip: str) -> widgets.Button:
+    return widgets.Button(description=description, icon=icon, tooltip=tooltip, layout={"width": "120px"})
 
 
 def _slow() -> dict:

@@ -19,10 +19,11 @@ from PIL import Image
 from vgic_lib import codec
 from vgic_lib.bitstream import container
 from vgic_lib.codec.reading import read
+from vgic_lib.errors import ModelError
 from vgic_lib.evaluation.classical import FileSizes, classical_codec
 from vgic_lib.images import read_image, to_array
 from vgic_lib.metrics import distortion
-from vgic_lib.models.store import load_model
+from vgic_lib.models.store import find_head, load_model
 
 Check = Callable[[], None]  # raises Superseded
 
@@ -32,30 +33,40 @@ class Superseded(Exception):
 
 
 class Worker:
-    """Does one job at a time in a thread of its own; a newer job supersedes all earlier ones."""
+    """Does one job at a time in a thread of its own; a newer job supersedes all earlier ones.
+
+    A touch is a short job that changes what a job has shown: it waits for that job, supersedes only earlier
+    touches, and is superseded by all that is newer.
+    """
 
     def __init__(self) -> None:
         self._busy = threading.Lock()
-        self._newest = threading.Thread()
+        self._newest: list[threading.Thread] = []  # a job, and perhaps a touch
 
-    def submit(self, job: Callable[[Check], None]) -> None:
-        """Start `job` as soon as the one before has noticed; it should call its argument now and then."""
+    def submit(self, job: Callable[[Check], None], *, touch: bool = False) -> None:
+        """Start `job` as soon as it may; it should call its argument now and then."""
 
         def check() -> None:
-            if self._newest is not thread:
+            if thread not in self._newest:
                 raise Superseded
 
         def work() -> None:
+            for earlier in before:
+                earlier.join()
             with self._busy, suppress(Superseded):
                 check()
                 job(check)
 
-        self._newest = thread = threading.Thread(target=work, daemon=True)
+        before = self._newest[:1] if touch else []
+        thread = threading.Thread(target=work, daemon=True)
+        self._newest = [*before, thread]
         thread.start()
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Return when the newest job has ended, or after a time. Raises RuntimeError if there was none."""
-        self._newest.join(timeout_s)
+        if not self._newest:
+            raise RuntimeError("nothing was asked for yet")
+        self._newest[-1].join(timeout_s)
 
 
 @dataclass(frozen=True)
@@ -133,6 +144,27 @@ def compress(
     )  # fmt: skip
     encode_s = time.perf_counter() - start - aside_s
     return _outcome("VGIC", data, request.image, lambda data: codec.decompress(data, model), encode_s)
+
+
+def realistic(request: Request, faithful: Outcome, realism: float) -> Outcome:
+    """The same file, decoded with some of what the generative head adds, 0 to 1. Raises VgicError."""
+    model = load_model(request.model)
+    title = f"VGIC, realism {realism:g}"
+
+    def decode(data: bytes) -> Image.Image:
+        return codec.decompress(data, model, realism=realism)
+
+    return _outcome(title, faithful.data, request.image, decode, faithful.encode_s)
+
+
+def realism_trouble(request: Request) -> str:
+    """Why realism cannot be had of a model; empty if it can. Raises ModelError: there is no such model."""
+    model = load_model(request.model)
+    try:
+        find_head(model)
+    except ModelError as error:
+        return str(error)
+    return ""
 
 
 def compress_classical(request: Request, target_bytes: int, check: Check = lambda: None) -> Outcome:

@@ -11,7 +11,7 @@ from vgic_lib.errors import ParameterError
 DEFAULT_TUNE = "psnr"
 TUNED_MODELS: dict[str, str] = {  # tune -> name of the model, where the user names none
     DEFAULT_TUNE: "hyperprior",
-    "eye": "hyperprior",
+    "eye": "hyperprior-eye",
 }
 DEFAULT_MODEL = TUNED_MODELS[DEFAULT_TUNE]
 USUAL_REALISM = 1.0  # of those who ask for realism and not for how much

@@ -99,7 +99,7 @@ TERMS: dict[str, Term] = {
 
 TUNES: dict[str, Tune] = {  # of `models.tunes`, which names the model for each
     DEFAULT_TUNE: Tune({"squared error": 1.0}),
-    "eye": Tune({"squared error": 0.3, "ssimulacra2": 0.7, "texture": 2.0}, pace=2.0),
+    "eye": Tune({"squared error": 0.2, "ssimulacra2": 0.6, "ms-ssim": 0.2, "texture": 0.6}, pace=2.0),
 }
 
 

@@ -15,7 +15,7 @@ class HeadConfig(TrainingConfig):
     batch: int = 8
     steps: int = 3000
     learning_rate: float = 4e-4
-    beta1: float = 0.9
+    beta1: float = 0.5
     beta2: float = 0.99
     warmup_steps: int = 100
     schedule: Literal["constant", "cosine"] = "cosine"
@@ -26,13 +26,14 @@ class HeadConfig(TrainingConfig):
     model: Literal["head"] = "head"
     start_from: str = "hyperprior-eye"  # the codec it is for, a model's name or path
     crop_side: int = 128  # pixels, a multiple of 16, at least 64
-    highest_quality: float = 7.0  # qualities are drawn evenly from the lowest to this one, of 0..7
+    highest_quality: float = 5.0  # qualities are drawn evenly from the lowest to this one, of 0..7
     squared_error: float = 0.0023  # weight of squared 8-bit steps of error
     features: float = 1.0  # weight of ST-LPIPS (alex)
     texture: float = 0.0023  # weight of squared 8-bit steps of error of local deviations
     adversarial: float = 0.08  # weight of the discriminator's judgement; 0: no discriminator
     adversarial_from: float = 0.08  # fraction of the steps after which it counts; it learns from the first
     discriminator_rate: float = 1.0  # its learning rate, as a fraction
+    slope_penalty: float = 0.003  # weight of its squared slope, over pixels in 0..1
     validation_pictures: int = 12  # the first so many; their centres of at most 256 x 256 pixels
 
     @property
@@ -60,5 +61,6 @@ class HeadConfig(TrainingConfig):
             (min(weights) >= 0 and sum(weights[:3]) > 0, "weights must not be negative, nor all of them 0"),
             (0 <= self.adversarial_from <= 1, "adversarial_from must lie in 0..1"),
             (self.discriminator_rate > 0, "discriminator_rate must be above 0"),
+            (self.slope_penalty >= 0, "slope_penalty must not be negative"),
             (self.validation_pictures >= 0, "validation_pictures must not be negative"),
         ]
