@@ -11,6 +11,7 @@ import argparse
 import csv
 import io
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -75,18 +76,16 @@ def largest_within(image, kind, options, qualities, size):
 
 
 def rows_of(name, image, errors, others):
-    yield row(name, image, "VGIC", 0, lambda: codec.compress(image, lossless=True), codec.decompress)
-    for title, (kind, options) in LOSSLESS.items():
-        yield row(name, image, title, 0, lambda: saved(image, kind, options), opened)  # noqa: B023
+    of_picture = partial(row, name, image)
+    ours = {error: partial(codec.compress, image, max_error=error) for error in (0, *errors)}
+    yield of_picture("VGIC", 0, ours[0], codec.decompress)
+    for title, way in LOSSLESS.items():
+        yield of_picture(title, 0, partial(saved, image, *way), opened)
     for error in errors:
-        mine = row(
-            name, image, "VGIC", error, lambda: codec.compress(image, max_error=error), codec.decompress  # noqa: B023
-        )  # fmt: skip
+        mine = of_picture("VGIC", error, ours[error], codec.decompress)
         yield mine
         for title in others:
-            yield row(
-                name, image, title, error, lambda: largest_within(image, *BESIDE[title], mine[3]), opened
-            )  # noqa: B023
+            yield of_picture(title, error, partial(largest_within, image, *BESIDE[title], mine[3]), opened)
 
 
 def main():
@@ -110,9 +109,8 @@ def main():
     for title, error in dict.fromkeys((line[1], str(line[2])) for line in done):
         chosen = [line for line in done if (line[1], str(line[2])) == (title, error)]
         means = [np.mean([float(line[k]) for line in chosen]) for k in range(4, 9)]
-        print(
-            f"{title:<12} {error:>5}  {means[0]:.3f}  {means[1]:6.2f}  {means[2]:13.2f}  {means[3]:.2f}  {means[4]:.2f}"
-        )
+        rest = f"{means[0]:.3f}  {means[1]:6.2f}  {means[2]:13.2f}  {means[3]:6.2f}  {means[4]:.2f}"
+        print(f"{title:<12} {error:>5}  {rest}")
 
 
 if __name__ == "__main__":
