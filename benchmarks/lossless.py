@@ -97,7 +97,7 @@ def main():
     options = parser.parse_args()
     done, wanted = [], (options.errors, options.beside)
     if options.results.exists():
-        done = list(csv.reader(options.results.read_text().splitlines()))[1:]
+        done = list(csv.reader(options.results.read_text(encoding="utf-8").splitlines()))[1:]
     codec.compress(Image.new("RGB", (64, 64)), lossless=True)  # tables are made at first use
     for path in sorted(options.folder.glob("*.png")):
         if path.stem not in {line[0] for line in done}:

@@ -40,6 +40,7 @@ TESTED_ELSEWHERE = {  # modules without a test module of their name, and why
     "training/export": "tested at the end of runs, in training/test_run.py",
     "training/head_config": "tested with its training, in training/test_head.py",
     "training/presets": "tested with the settings they fill, in training/test_config.py",
+    "training/lossless_config": "tested with what it configures, in training/test_lossless.py",
     "training/settings": "tested with what it loads, in training/test_config.py",
     "training/throughput": "tested with the run that reports it, in training/test_hyperprior.py",
     "workbook/manifest": "tested with the runs that write it, in workbook/test_pipeline.py",

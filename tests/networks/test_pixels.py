@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
+"""Order and neighbours of the pixels that are predicted."""
+
 import pytest
 import torch
 from helpers.tiny_lossless import HEAD, WIDTH

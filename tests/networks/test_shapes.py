@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
+"""Distributions around predicted means."""
+
 import pytest
 import torch
 

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
+"""Layers of whole numbers, with and without gradients."""
+
 import torch
 
 from vgic_lib.networks.whole_numbers import LARGEST, Activation, Linear, logarithm, rounded

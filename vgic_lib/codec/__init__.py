@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Picture to .vgic bytes and back, rate control, files and folders."""
 
-from vgic_lib.codec.exact import exact_model, writer_of
 from vgic_lib.codec.image import DEFAULT_QUALITY, DEFAULT_TUNE, Encoded, check_options, compress, encode
 from vgic_lib.codec.reading import FileInfo, decompress, info
 
@@ -14,7 +13,5 @@ __all__ = [
     "compress",
     "decompress",
     "encode",
-    "exact_model",
     "info",
-    "writer_of",
 ]

@@ -23,6 +23,7 @@ from typing import NamedTuple
 from vgic_lib import codec
 from vgic_lib.bitstream import container
 from vgic_lib.codec import reading
+from vgic_lib.codec.exact import exact_model, writer_of
 from vgic_lib.codec.folders import new_names
 from vgic_lib.codec.memory import check_memory, is_out_of_memory
 from vgic_lib.codec.saving import FORMATS, picture_bytes
@@ -88,7 +89,7 @@ def compression(
     options = {name: target for name, target in targets.items() if target is not None}
     by_quality = not options and max_error is None
     if max_error is not None:
-        model = codec.exact_model(model)
+        model = exact_model(model)
         options["max_error"] = max_error
     options |= {"search_steps": search_steps, "tune": tune or model.tune}
     if by_quality:
@@ -104,7 +105,7 @@ def compression(
             data = codec.compress(image, model=model, report=report, **kept, **options)
         pixels = image.width * image.height
         text = f"{len(data)} bytes, {8 * len(data) / pixels:.3f} bpp, {3 * pixels / len(data):.1f} : 1"
-        notes = _notes(data, codec.writer_of(data, model), target_bytes)
+        notes = _notes(data, writer_of(data, model), target_bytes)
         if found.facts and not keep_metadata:
             notes.append(f"without its {' and '.join(found.facts)} (--keep-metadata)")
         return Made(data, text, ", ".join(notes))

@@ -18,6 +18,7 @@ from PIL import Image
 
 from vgic_lib import codec
 from vgic_lib.bitstream import container
+from vgic_lib.codec.exact import writer_of
 from vgic_lib.codec.reading import read
 from vgic_lib.errors import ModelError
 from vgic_lib.evaluation.classical import FileSizes, classical_codec
@@ -147,7 +148,7 @@ def compress(
     start = time.perf_counter()
     data = codec.compress(request.image, model=model, **options)
     encode_s = time.perf_counter() - start - aside_s
-    writer = codec.writer_of(data, model)
+    writer = writer_of(data, model)
     return _outcome("VGIC", data, request.image, lambda data: codec.decompress(data, writer), encode_s)
 
 
@@ -157,7 +158,7 @@ def realistic(request: Request, faithful: Outcome, realism: float) -> Outcome:
     title = f"VGIC, realism {realism:g}"
 
     def decode(data: bytes) -> Image.Image:
-        return codec.decompress(data, codec.writer_of(data, model), realism=realism)
+        return codec.decompress(data, writer_of(data, model), realism=realism)
 
     return _outcome(title, faithful.data, request.image, decode, faithful.encode_s)
 
@@ -207,6 +208,6 @@ def bits_map(data: bytes, model_name: str) -> np.ndarray:
         BitstreamError: not a file of this model.
         ModelError: unknown model.
     """
-    model = codec.writer_of(data, load_model(model_name))
+    model = writer_of(data, load_model(model_name))
     contents = read(container.unpack(data), model)
     return model.bits_map(contents.latents, contents.setting)[0].cpu().numpy()
