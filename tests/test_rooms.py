@@ -43,6 +43,7 @@ TESTED_ELSEWHERE = {  # modules without a test module of their name, and why
     "training/export": "tested at the end of runs, in training/test_run.py",
     "training/head_config": "tested with its training, in training/test_head.py",
     "training/presets": "tested with the settings they fill, in training/test_config.py",
+    "training/lossless_config": "tested with what it configures, in training/test_lossless.py",
     "training/settings": "tested with what it loads, in training/test_config.py",
     "training/start": "tested with what starts from weights, in training/test_hyperprior.py, test_vaegan.py",
     "training/throughput": "tested with the run that reports it, in training/test_hyperprior.py",

@@ -68,9 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     debug = argparse.ArgumentParser(add_help=False)
-    debug.add_argument(
-        "--debug", action="store_true", default=argparse.SUPPRESS, help="show where an error came from"
-    )
+    hidden = {"action": "store_true", "default": argparse.SUPPRESS}
+    debug.add_argument("--debug", **hidden, help="show where an error came from")
     parser = _Parser(prog="vgic", description="Variational generative image compression.", parents=[debug])
     parser.add_argument("--version", action="version", version=f"vgic {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -120,6 +119,9 @@ def _add_compress_options(parser: argparse.ArgumentParser) -> None:
     rate.add_argument("--target-bytes", type=int, metavar="B", help="largest size of a file, in bytes")
     rate.add_argument("--target-psnr", type=float, metavar="P", help="smallest PSNR of a picture, in dB")
     rate.add_argument("--target-ssimulacra2", type=float, metavar="S", help="smallest score; 70 is good")
+    rate.add_argument("--max-error", type=int, metavar="E", help="largest error of any value, 0 to 64 levels")
+    exactly = {"dest": "max_error", "action": "store_const", "const": 0}
+    rate.add_argument("--lossless", **exactly, help="exact pixels, as --max-error 0")
     known = f"{' or '.join(tunes.TUNED_MODELS)} (default: {tunes.DEFAULT_TUNE})"
     steps = {"type": int, "default": 0, "metavar": "N"}
     parser.add_argument("--search-steps", **steps, help="steps of latent search (default: 0)")
@@ -130,14 +132,14 @@ def _add_compress_options(parser: argparse.ArgumentParser) -> None:
 def _add_decompress_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--realism", type=float, nargs="?", const=USUAL_REALISM, default=0.0, metavar="R",
-        help="0 to 1 (default: 0; without a number 1): texture that looks real and is invented in part",
+        help=f"0 (default) to 1, or {USUAL_REALISM:g} without a number: add texture, invented in part, not to measure",
     )  # fmt: skip
     limit = {"type": int, "default": MAX_PIXELS, "metavar": "N"}
     parser.add_argument("--max-pixels", **limit, help="refuse larger ones (default: 67 million)")
 
 
 def _add_train_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="vaegan", help="vaegan (default), hyperprior or head")
+    parser.add_argument("--model", default="vaegan", help="vaegan (default), hyperprior, head or lossless")
     parser.add_argument("--preset", metavar="NAME", help="settings to start from (default: by model, device)")
     parser.add_argument(
         "--num-channels", metavar="N", help="latent channels, such as 8, or 2,4,8 with --nested"
@@ -181,7 +183,7 @@ def _compress(options: argparse.Namespace) -> None:
         model = store.load_model(options.model or tunes.default_model(options.tune or tunes.DEFAULT_TUNE))
         targets = options.target_bytes, options.target_psnr, options.target_ssimulacra2
         rate = options.quality, options.search_steps, *targets, options.tune
-        _convert(options, conversion.compression(model, *rate, options.keep_metadata))
+        _convert(options, conversion.compression(model, *rate, options.keep_metadata, options.max_error))
 
 
 def _decompress(options: argparse.Namespace) -> None:

@@ -9,7 +9,8 @@ Pictures of models with a generative head may look more real than they are: set 
 before the pixels are asked for. What is added is invented in part.
 
 Options of `save` are those of `codec.compress`: quality, search_steps, tune, model, target_bytes,
-target_psnr, target_ssimulacra2, exif, xmp. As Pillow's own formats do, it ignores other options.
+target_psnr, target_ssimulacra2, max_error, lossless, exif, xmp. As Pillow's own formats do, it ignores other
+options.
 
 The import is needed: Pillow (up to version 13, checked in its source) loads the plug-ins on its own list,
 `PIL._plugins`, and no others; it looks for neither entry points nor file names. The import is cheap, too:
@@ -46,6 +47,8 @@ OPTIONS = {  # name -> what it may be, in types and in words
     "target_bytes": ((Integral, type(None)), "a whole number"),
     "target_psnr": ((Real, type(None)), "a number"),
     "target_ssimulacra2": ((Real, type(None)), "a number"),
+    "max_error": ((Integral, type(None)), "a whole number"),
+    "lossless": ((bool,), "True or False"),
     "exif": ((bytes,), "bytes"),
     "xmp": ((bytes,), "bytes"),
 }

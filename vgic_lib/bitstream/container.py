@@ -19,7 +19,7 @@ from vgic_lib.errors import BitstreamError
 from vgic_lib.formats.limits import MAX_PIXELS
 
 MAGIC = b"VGIC"
-VERSION = 2  # the newest; a file has the lowest that can say what is in it
+VERSION = 3  # the newest; a file has the lowest that can say what is in it
 MAX_SIDE = 65535  # pixels
 MAX_SECTIONS = 255
 LARGEST_METADATA = 2**24  # bytes, unpacked
@@ -35,6 +35,7 @@ class Layout(IntFlag):
     GRAY = 1
     ALPHA = 2  # losslessly coded, in the last section
     METADATA = 4  # EXIF and XMP, in the last section but alpha's; since version 2
+    EXACT = 8  # pixels that are the same on every machine, within a bound of the original's; since version 3
 
     @property
     def mode(self) -> str:
@@ -92,7 +93,7 @@ class _Field(NamedTuple):
 
 _FIELDS = (
     _Field("version", 1, 1, VERSION),
-    _Field("layout", 1, 0, Layout.GRAY | Layout.ALPHA | Layout.METADATA),
+    _Field("layout", 1, 0, sum(Layout)),
     _Field("model_id", 4, 0, 2**32 - 1),
     _Field("setting", 2, 0, 2**16 - 1),
     _Field("width", _VARINT, 1, MAX_SIDE),
@@ -246,7 +247,7 @@ def _read_header(reader: _Reader) -> Header:
 
 def _version(layout: Layout) -> int:
     """Lowest version that has such a layout."""
-    return 2 if Layout.METADATA in layout else 1
+    return 3 if Layout.EXACT in layout else 2 if Layout.METADATA in layout else 1
 
 
 def _varint(value: int) -> bytes:

@@ -26,6 +26,7 @@ from vgic_lib import codec
 from vgic_lib.bitstream import container
 from vgic_lib.cluster import Place, each
 from vgic_lib.codec import reading
+from vgic_lib.codec.exact import exact_model, notes, writer_of
 from vgic_lib.codec.folders import new_names
 from vgic_lib.codec.memory import check_memory, is_out_of_memory
 from vgic_lib.codec.saving import FORMATS, picture_bytes
@@ -77,6 +78,7 @@ def compression(
     target_ssimulacra2: float | None = None,
     tune: str | None = None,
     keep_metadata: bool = False,
+    max_error: int | None = None,
 ) -> Conversion:
     """Pictures to .vgic files; what can go wrong is in `codec.compress`, `images.read_image` and `memory`.
 
@@ -86,9 +88,12 @@ def compression(
     targets = {
         "target_bytes": target_bytes, "target_psnr": target_psnr, "target_ssimulacra2": target_ssimulacra2
     }  # fmt: skip
-    codec.check_options(quality, search_steps, **targets, tune=tune)
+    codec.check_options(quality, search_steps, **targets, tune=tune, max_error=max_error)
     options = {name: target for name, target in targets.items() if target is not None}
-    by_quality = not options
+    by_quality = not options and max_error is None
+    if max_error is not None:
+        model = exact_model(model)
+        options["max_error"] = max_error
     options |= {"search_steps": search_steps, "tune": tune or model.tune}
     if by_quality:
         options["quality"] = codec.DEFAULT_QUALITY if quality is None else quality
@@ -103,13 +108,10 @@ def compression(
             data = codec.compress(image, model=model, report=report, **kept, **options)
         pixels = image.width * image.height
         text = f"{len(data)} bytes, {8 * len(data) / pixels:.3f} bpp, {3 * pixels / len(data):.1f} : 1"
-        best = container.read_header(data).setting == model.code(model.setting(100))
-        notes = []
-        if target_bytes is not None and best:
-            notes.append("at quality 100, which has fewer bytes than asked for")
+        remarks = notes(data, writer_of(data, model), target_bytes)
         if found.facts and not keep_metadata:
-            notes.append(f"without its {' and '.join(found.facts)} (--keep-metadata)")
-        return Made(data, text, ", ".join(notes))
+            remarks.append(f"without its {' and '.join(found.facts)} (--keep-metadata)")
+        return Made(data, text, ", ".join(remarks))
 
     settings = f"{model.model_id.hex()} {options}{' with metadata' if keep_metadata else ''}"
     kinds = endings() - {ENDING}

@@ -7,6 +7,7 @@ What a file shows is always found by decoding it, so the encoder knows exactly w
 """
 
 from collections.abc import Callable
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,17 +16,22 @@ from PIL import Image
 
 from vgic_lib.bitstream import container
 from vgic_lib.bitstream.container import Header, Layout
+from vgic_lib.codec.exact import continuation, exact_model, writer_of
 from vgic_lib.codec.reading import decode
 from vgic_lib.environment import plain_arithmetic
 from vgic_lib.errors import ImageError, ParameterError
 from vgic_lib.images import normalise_image, to_tensor
 from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel, Latents, Setting
+from vgic_lib.models.lossless import bound
 from vgic_lib.models.tunes import DEFAULT_TUNE, check_tune, default_model
 
 DEFAULT_QUALITY = 50
 
 _LAYOUTS = {layout.mode: layout for layout in map(Layout, range(Layout.METADATA))}  # of pixels alone
+
+
+Attempt = Callable[[Setting, int], bytes]  # makes the file of a setting, with a number of search steps
 
 
 class Encoded(NamedTuple):
@@ -45,6 +51,8 @@ def compress(
     target_bytes: int | None = None,
     target_psnr: float | None = None,
     target_ssimulacra2: float | None = None,
+    max_error: int | None = None,
+    lossless: bool = False,
     setting: Setting | None = None,
     tune: str | None = None,
     exif: bytes = b"",
@@ -62,6 +70,9 @@ def compress(
         target_bytes: largest size of the file, instead of `quality`.
         target_psnr: smallest PSNR over RGB values in dB, instead of `quality`.
         target_ssimulacra2: smallest score by `metrics.ssimulacra2`, instead of `quality`.
+        max_error: largest difference of any channel's value, 0 to 64, instead of `quality`; kept on every
+            machine. The file is then of the exact model that goes on where `model` ends.
+        lossless: a `max_error` of 0.
         setting: operating point of the model, instead of `quality`.
         tune: what the picture is to be near in, a key of `models.tunes.TUNED_MODELS`: the choice of a model
             where none is named, and what a search improves. Default: DEFAULT_TUNE, or the model's own.
@@ -74,32 +85,56 @@ def compress(
         ImageError: the picture is of an unsupported kind or too large.
         ModelError: unknown model.
         ParameterError: impossible quality, number of steps, target or tune, or more than one of quality,
-            setting and targets.
+            setting, targets and largest error; a largest error with a search.
     """
-    check_options(quality, search_steps, target_bytes, target_psnr, target_ssimulacra2, setting, tune)
+    targets = target_bytes, target_psnr, target_ssimulacra2
+    check_options(quality, search_steps, *targets, setting, tune, max_error, lossless)
     model = _loaded(model, tune)
+    if lossless or max_error is not None:
+        model, setting = exact_model(model), bound(max_error or 0)
+    if search_steps and model.exact:
+        raise ParameterError(f"{model.name} has nothing to search; leave out the search steps")
     image = normalise_image(image)
     if max(image.size) > container.MAX_SIDE:
         raise ImageError(f"a side of the picture exceeds {container.MAX_SIDE} pixels; make it smaller first")
-    attempt = _attempts(image, model, (exif, xmp), tune, report, show)
-    if target_bytes is target_psnr is target_ssimulacra2 is None:
-        setting = (
-            model.setting(DEFAULT_QUALITY if quality is None else quality) if setting is None else setting
-        )
-        return attempt(setting, search_steps)
+    attempts = partial(_attempts, image, metadata=(exif, xmp))
+    attempt = cache(attempts(model, tune, report, show))
+    if any(target is not None for target in targets):
+        finer = continuation(model)
+        beyond = finer and (finer, cache(attempts(finer)))
+        return _within_targets(image, (model, attempt), beyond, targets, search_steps)
+    if setting is None:
+        setting = model.setting(DEFAULT_QUALITY if quality is None else quality)
+    return attempt(setting, search_steps)
+
+
+def _within_targets(
+    image: Image.Image,
+    within: tuple[LatentModel, Attempt],
+    beyond: tuple[LatentModel, Attempt] | None,
+    targets: tuple[int | None, float | None, float | None],
+    search_steps: int,
+) -> bytes:
+    """The best file for a target of bytes, PSNR or SSIMULACRA2, of a model or the one that goes on there."""
     from vgic_lib.codec import rate_control  # a decoder never needs it
 
-    ladder = rate_control.ladder(model)
-    if target_bytes is not None:
-        return rate_control.meet_bytes(attempt, ladder, target_bytes, search_steps)
+    target_bytes, target_psnr, target_ssimulacra2 = targets
+    model, attempt = within
+    ranges = [rate_control.Range(attempt, rate_control.ladder(model))]
+    if beyond:
+        settings = rate_control.ladder(beyond[0])[-rate_control.RUNGS_BEYOND :]
+        ranges.append(rate_control.Range(beyond[1], settings))
     by_psnr = target_ssimulacra2 is None
     scale = rate_control.PSNR if by_psnr else rate_control.SSIMULACRA2
-    target, score = target_psnr if by_psnr else target_ssimulacra2, scale.judge(image.convert("RGB"))
+    judge = cache(lambda: scale.judge(image.convert("RGB")))  # made when it is needed
 
     def measure(data: bytes) -> float:
-        return score(decode(container.unpack(data), model).convert("RGB"))
+        return judge()(decode(container.unpack(data), writer_of(data, model)).convert("RGB"))
 
-    return rate_control.meet_score(attempt, measure, ladder, scale, target, search_steps)
+    if target_bytes is not None:
+        return rate_control.meet_bytes_in(ranges, measure, target_bytes, search_steps)
+    target = target_psnr if by_psnr else target_ssimulacra2
+    return rate_control.meet_score_in(ranges, measure, scale, target, search_steps)
 
 
 def check_options(
@@ -110,13 +145,25 @@ def check_options(
     target_ssimulacra2: float | None = None,
     setting: tuple | None = None,
     tune: str | None = None,
+    max_error: int | None = None,
+    lossless: bool = False,
 ) -> None:
     """Refuse what contradicts itself before any work is done. Raises ParameterError."""
     if search_steps < 0:
         raise ParameterError(f"search steps must be 0 or more, not {search_steps}")
     targets = target_bytes, target_psnr, target_ssimulacra2
-    if sum(choice is not None for choice in (quality, *targets, setting)) > 1:
-        raise ParameterError("quality and targets (bytes, PSNR, SSIMULACRA2) exclude each other; give one")
+    bounds = max_error, lossless or None
+    if sum(choice is not None for choice in (quality, *targets, setting, *bounds)) > 1:
+        raise ParameterError(
+            "quality, targets (bytes, PSNR, SSIMULACRA2), largest error and lossless exclude each other; "
+            "give one"
+        )
+    if max_error is not None:
+        bound(max_error)
+    if any(choice is not None for choice in bounds) and (search_steps or tune not in (None, DEFAULT_TUNE)):
+        raise ParameterError(
+            "a file within a largest error has nothing to search; leave out search steps and tune"
+        )
     if target_bytes is not None and target_bytes < 1:
         raise ParameterError(f"a file cannot have {target_bytes} bytes; give a larger target")
     if tune is not None:
@@ -134,7 +181,7 @@ def encode(
     """Compress `image` and reconstruct it as a decoder will; options and errors as in `compress`."""
     model = _loaded(model, tune)
     data = compress(image, model=model, tune=tune, **options)
-    return Encoded(data, decode(container.unpack(data), model))
+    return Encoded(data, decode(container.unpack(data), writer_of(data, model)))
 
 
 def _loaded(model: str | LatentModel | None, tune: str | None) -> LatentModel:
@@ -146,10 +193,10 @@ def _loaded(model: str | LatentModel | None, tune: str | None) -> LatentModel:
 def _attempts(
     image: Image.Image,
     model: LatentModel,
-    metadata: tuple[bytes, bytes],
-    tune: str | None,
+    tune: str | None = None,
     *watch: Callable | None,
-) -> Callable[[Setting, int], bytes]:
+    metadata: tuple[bytes, bytes],
+) -> Attempt:
     """A function that makes the file of `image` for a setting and a number of search steps.
 
     Searches are for `tune`, or the model's own, and watched by `report` and `show`.
@@ -159,6 +206,8 @@ def _attempts(
     if any(metadata):
         layout |= Layout.METADATA
         more.insert(0, container.pack_metadata(*metadata))
+    if model.exact:
+        layout |= Layout.EXACT
     model_id = int.from_bytes(model.model_id)
 
     def attempt(setting: Setting, search_steps: int) -> bytes:

@@ -24,11 +24,19 @@ from vgic_lib.models.base import LatentModel, Setting
 RUNGS = 897  # qualities that are told apart: as many as the hyperprior has
 TOLERANCE_BYTES = 0.03  # a file may be smaller than the target by this fraction of it
 SEARCHES = 3  # attempts with latent search at most
+RUNGS_BEYOND = 19  # finest settings of an exact model that follow on a lossy one's: errors up to 6
 TYPICAL_SAVING = 0.06  # of latent search, as a fraction of the bytes; a first guess
 
 
 Attempt = Callable[[Setting, int], bytes]  # makes the file of a setting, with a number of search steps
 Measure = Callable[[int, int], float]  # of a rung and a number of search steps
+
+
+class Range(NamedTuple):
+    """Files of one model."""
+
+    attempt: Attempt
+    settings: Sequence[Setting]  # from the smallest files to the largest
 
 
 class Scale(NamedTuple):
@@ -58,6 +66,37 @@ SSIMULACRA2 = Scale("SSIMULACRA2", " points", 0.25, 70, _ssimulacra2_judge)
 def ladder(model: LatentModel) -> list[Setting]:
     """All settings that a quality can choose, from the smallest files to the largest."""
     return list(dict.fromkeys(model.setting(1 + 99 * rung / (RUNGS - 1)) for rung in range(RUNGS)))
+
+
+def meet_bytes_in(
+    ranges: Sequence[Range], measure: Callable[[bytes], float], target_bytes: int, search_steps: int = 0
+) -> bytes:
+    """As `meet_bytes`, among files of a model and, where its largest fits, of the one that goes on there.
+
+    The better of both by `measure`. The model that goes on is exact and has nothing to search.
+    """
+    first, *beyond = ranges
+    found = [meet_bytes(*first, target_bytes, search_steps)]
+    if beyond and len(first.attempt(first.settings[-1], 0)) <= target_bytes:
+        try:
+            found.append(meet_bytes(*beyond[0], target_bytes))
+        except ParameterError:  # its smallest file is too large
+            pass
+    return max(found, key=measure) if len(found) > 1 else found[0]
+
+
+def meet_score_in(
+    ranges: Sequence[Range],
+    measure: Callable[[bytes], float],
+    scale: Scale,
+    target: float,
+    search_steps: int = 0,
+) -> bytes:
+    """As `meet_score`, with the model that goes on where the best file of the first is not good enough."""
+    first, *beyond = ranges
+    if beyond and measure(first.attempt(first.settings[-1], 0)) < target:
+        return meet_score(beyond[0].attempt, measure, beyond[0].settings, scale, target)
+    return meet_score(first.attempt, measure, first.settings, scale, target, search_steps)
 
 
 def meet_bytes(

@@ -9,7 +9,7 @@ from PIL import Image
 from vgic_lib.bitstream import container
 from vgic_lib.bitstream.container import Header, Layout, Parts
 from vgic_lib.environment import plain_arithmetic
-from vgic_lib.errors import ImageError, ModelError
+from vgic_lib.errors import BitstreamError, ImageError, ModelError
 from vgic_lib.images import to_image
 from vgic_lib.models import store
 from vgic_lib.models.base import LatentModel, Latents, Setting
@@ -143,6 +143,8 @@ def _names(header: Header) -> tuple[str, str]:
 def read(parts: Parts, model: LatentModel) -> Contents:
     """Entropy-decode a file of `model`. Raises BitstreamError if it is none, or damaged."""
     header = parts.header
+    if (Layout.EXACT in header.layout) != model.exact:
+        raise BitstreamError("the file is damaged: its layout is not one of its model; get a fresh copy")
     setting = model.from_code(header.setting)
     return Contents(header, setting, model.decode(parts.latents, setting, (header.height, header.width)))
 

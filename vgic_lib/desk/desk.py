@@ -54,7 +54,7 @@ class Desk:
             photograph: name of an embedded one; an unknown name takes the first.
             model: name, or path of a weights file; empty: that of the tune; one that is not there is a
                 message on the page.
-            quality: 1 to 100.
+            quality: 1 to 100; 101 to 105 for errors of at most 4 to 0 levels.
             search_steps: of latent search, 0 for none.
             tune: what the picture is for, a key of TUNES: it chooses the model where none is named, and what
                 the search improves; an unknown name takes the first.

@@ -7,10 +7,12 @@ import ipywidgets as widgets
 from PIL import Image
 
 from vgic_lib.desk import view
+from vgic_lib.desk.work import LOSSLESS_QUALITY
 from vgic_lib.evaluation.classical import CLASSICAL
 from vgic_lib.models.tunes import default_model
 from vgic_lib.search.objectives import TUNES
 
+_RANGE = f"1 to 100; beyond, no value is off by more than 4 levels, 3, ... 0: {LOSSLESS_QUALITY} is lossless"
 WRAP = {"flex_flow": "row wrap", "align_items": "center"}
 
 
@@ -42,10 +44,12 @@ class Controls:
         )  # fmt: skip
         self.classical = _dropdown(list(codecs.items()), classical, "beside it")
         self.rate = widgets.ToggleButtons(
-            options=["quality", "target bytes"], tooltips=["1 to 100", "largest size of the file"],
+            options=["quality", "target bytes"], tooltips=[_RANGE, "largest size of the file"],
             style={"button_width": "105px"},
         )  # fmt: skip
-        self.quality = widgets.IntSlider(quality, 1, 100, description="quality", **_slow())
+        self.quality = widgets.IntSlider(
+            quality, 1, LOSSLESS_QUALITY, description="quality", description_tooltip=_RANGE, **_slow()
+        )
         self.target = widgets.FloatLogSlider(
             20_000, min=2.5, max=6.5, step=0.01, readout_format=",.0f", description="bytes", **_slow()
         )

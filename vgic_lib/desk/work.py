@@ -18,6 +18,7 @@ from PIL import Image
 
 from vgic_lib import codec
 from vgic_lib.bitstream import container
+from vgic_lib.codec.exact import writer_of
 from vgic_lib.codec.reading import read
 from vgic_lib.errors import ModelError
 from vgic_lib.evaluation.classical import FileSizes, classical_codec
@@ -25,6 +26,7 @@ from vgic_lib.images import read_image, to_array
 from vgic_lib.metrics import distortion
 from vgic_lib.models.store import find_head, load_model
 
+LOSSLESS_QUALITY = 105  # end of the slider; one less for each level of error allowed
 Check = Callable[[], None]  # raises Superseded
 
 
@@ -75,7 +77,7 @@ class Request:
 
     image: Image.Image  # as `open_picture` returns it
     model: str  # name, or path of a weights file
-    quality: float | None  # 1 to 100, or None with `target_bytes`
+    quality: float | None  # 1 to 100; beyond, errors of at most 4 to 0 levels; None with `target_bytes`
     target_bytes: int | None
     search_steps: int
     classical: str  # name of the codec beside
@@ -137,13 +139,17 @@ def compress(
 
         return watch and timed
 
+    options = {
+        "quality": request.quality, "target_bytes": request.target_bytes, "tune": request.tune,
+        "search_steps": request.search_steps, "report": aside(report), "show": aside(show),
+    }  # fmt: skip
+    if request.quality is not None and request.quality > 100:
+        options = {"max_error": round(LOSSLESS_QUALITY - request.quality)}  # which has nothing to search
     start = time.perf_counter()
-    data = codec.compress(
-        request.image, model=model, quality=request.quality, target_bytes=request.target_bytes,
-        search_steps=request.search_steps, tune=request.tune, report=aside(report), show=aside(show),
-    )  # fmt: skip
+    data = codec.compress(request.image, model=model, **options)
     encode_s = time.perf_counter() - start - aside_s
-    return _outcome("VGIC", data, request.image, lambda data: codec.decompress(data, model), encode_s)
+    writer = writer_of(data, model)
+    return _outcome("VGIC", data, request.image, lambda data: codec.decompress(data, writer), encode_s)
 
 
 def realistic(request: Request, faithful: Outcome, realism: float) -> Outcome:
@@ -152,7 +158,7 @@ def realistic(request: Request, faithful: Outcome, realism: float) -> Outcome:
     title = f"VGIC, realism {realism:g}"
 
     def decode(data: bytes) -> Image.Image:
-        return codec.decompress(data, model, realism=realism)
+        return codec.decompress(data, writer_of(data, model), realism=realism)
 
     return _outcome(title, faithful.data, request.image, decode, faithful.encode_s)
 
@@ -202,6 +208,6 @@ def bits_map(data: bytes, model_name: str) -> np.ndarray:
         BitstreamError: not a file of this model.
         ModelError: unknown model.
     """
-    model = load_model(model_name)
+    model = writer_of(data, load_model(model_name))
     contents = read(container.unpack(data), model)
     return model.bits_map(contents.latents, contents.setting)[0].cpu().numpy()

@@ -132,6 +132,8 @@ class LatentModel(nn.Module):
     bytes_per_pixel: ClassVar[Mapping[Work, tuple[int, int]]] = {  # peak memory, of TILED_PIXELS and of more
         "compress": (200, 200), "search": (3000, 3000), "decompress": (1000, 1000),
     }  # fmt: skip
+    exact: ClassVar[bool] = False  # whether decoded pixels are the same on every machine, within a bound
+    continued_by: ClassVar[str] = ""  # name of an exact model for what is beyond the best quality here
     starts_from_noise: ClassVar[bool] = False  # whether latent search may do without the encoder
     bit_depths: tuple[int, ...] = ()  # of latent elements, where settings choose them; else quality does all
     variants: tuple[int, ...] = ()  # channel counts that one set of weights serves, where there are several

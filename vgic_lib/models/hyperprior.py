@@ -70,6 +70,7 @@ class HyperpriorModel(LatentModel):
 
     kind = "vgic-hyperprior-1"
     search_relaxation, search_rate = "gumbel", 0.01
+    continued_by = "lossless"
     bytes_per_pixel = {"compress": (200, 160), "search": (1200, 1000), "decompress": (140, 130)}
 
     def __init__(self, network: Hyperprior, lambdas: tuple[float, float], tune: str = DEFAULT_TUNE) -> None:

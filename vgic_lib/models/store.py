@@ -21,10 +21,13 @@ from vgic_lib.files import read_bytes, write_bytes
 from vgic_lib.models.base import LatentModel, Setting
 from vgic_lib.models.head import RealismHead
 from vgic_lib.models.hyperprior import HyperpriorModel
+from vgic_lib.models.lossless import LosslessModel
 from vgic_lib.models.vaegan import VaeGan
 from vgic_lib.networks.vaegan import Generator
 
-MODELS: dict[str, type[LatentModel]] = {model.kind: model for model in (VaeGan, HyperpriorModel)}
+MODELS: dict[str, type[LatentModel]] = {
+    model.kind: model for model in (VaeGan, HyperpriorModel, LosslessModel)
+}
 SUFFIX = ".safetensors"
 ID_BYTES = 4
 

@@ -28,6 +28,7 @@ from vgic_lib.training.config import TrainingConfig
 from vgic_lib.training.crops import CropSampler
 from vgic_lib.training.head import HeadTask
 from vgic_lib.training.hyperprior import HyperpriorTask
+from vgic_lib.training.lossless import LosslessTask
 from vgic_lib.training.throughput import matmul_rate
 from vgic_lib.training.vaegan import VaeGanTask
 
@@ -67,7 +68,10 @@ class Task(Protocol):
         """Columns of metrics.csv, all called validation_..., for what `averaged` returns."""
 
 
-TASKS: dict[str, type[Task]] = {"vaegan": VaeGanTask, "hyperprior": HyperpriorTask, "head": HeadTask}
+TASKS: dict[str, type[Task]] = {
+    "vaegan": VaeGanTask, "hyperprior": HyperpriorTask, "head": HeadTask,
+    "lossless": LosslessTask,
+}  # fmt: skip
 
 
 class Trained(NamedTuple):

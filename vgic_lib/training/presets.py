@@ -4,8 +4,14 @@
 from vgic_lib.errors import ParameterError
 from vgic_lib.training.config import HyperpriorConfig, TrainingConfig, VaeGanConfig
 from vgic_lib.training.head_config import HeadConfig
+from vgic_lib.training.lossless_config import LosslessConfig
 
-CONFIGS = {"vaegan": VaeGanConfig, "hyperprior": HyperpriorConfig, "head": HeadConfig}
+CONFIGS = {
+    "vaegan": VaeGanConfig,
+    "hyperprior": HyperpriorConfig,
+    "head": HeadConfig,
+    "lossless": LosslessConfig,
+}
 PRESETS = {
     "published": VaeGanConfig(),
     "nested": VaeGanConfig(
@@ -24,6 +30,8 @@ PRESETS = {
         ema_decay=0.998, warmup_steps=100, steps=3200, learning_rate=5e-4, table_rate=2.0, entropy_rate=2.0,
     ),
     "head": HeadConfig(),
+    "lossless": LosslessConfig(),
+    "lossless-near": LosslessConfig(near=True, steps=1000, learning_rate=1e-3, start_from="lossless"),
     "hyperprior-gpu": HyperpriorConfig(
         batch=32, crop_side=256, late_from=0.8, late_crop_side=512, steps=60000, table_rate=2.0,
         validate_every=2000, compile=True,

@@ -28,6 +28,7 @@ def starting_point(model: str, preset: str | None = None, nested: bool = False) 
         "vaegan": "nested" if nested else "published",
         "hyperprior": f"hyperprior-{accelerated}",
         "head": "head",
+        "lossless": "lossless",
     }
     if model not in defaults:
         raise ParameterError(f"unknown model {model!r}; choose from {', '.join(defaults)}")

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""Files within a largest error, through codec, command line and Pillow, with the shipped weights."""
+
+import io
+
+import numpy as np
+import pytest
+import skimage
+from PIL import Image
+
+import vgic_lib.pillow_plugin  # noqa: F401 - registers the format
+from vgic_lib import codec
+from vgic_lib.bitstream import container
+from vgic_lib.bitstream.container import Layout
+from vgic_lib.cli import main
+from vgic_lib.codec.exact import continuation, exact_model, writer_of
+from vgic_lib.errors import BitstreamError, ParameterError
+from vgic_lib.models.store import load_model
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return Image.fromarray(skimage.data.astronaut()[100:148, 100:160])
+
+
+def largest_error(one, other):
+    return int(np.abs(np.asarray(one).astype(int) - np.asarray(other)).max())
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "RGBA"])
+@pytest.mark.parametrize("options", [{"lossless": True}, {"max_error": 2}], ids=str)
+def test_all_modes_stay_within_their_bound(photo, mode, options):
+    picture = photo.convert(mode)
+    if "A" in mode:
+        picture.putalpha(Image.linear_gradient("L").resize(photo.size))
+    data = codec.compress(picture, **options)
+    decoded = codec.decompress(data)
+    header = container.read_header(data)
+    assert decoded.mode == mode and header.version == 3 and Layout.EXACT in header.layout
+    assert largest_error(picture, decoded) == options.get("max_error", 0)
+    assert codec.info(data).mode == mode and codec.info(data).model == "lossless"
+    assert codec.encode(picture, **options).reconstruction.tobytes() == decoded.tobytes()
+
+
+def test_pillow(photo):
+    stream = io.BytesIO()
+    photo.save(stream, "VGIC", lossless=True)
+    assert Image.open(stream).tobytes() == photo.tobytes()
+    with pytest.raises(ValueError, match="max_error must be"):
+        photo.save(io.BytesIO(), "VGIC", max_error="2")
+
+
+def test_command_line(photo, tmp_path, capsys):
+    photo.save(tmp_path / "in.png")
+    for words, name in ((["--lossless"], "lossless"), (["--max-error", "3"], "largest error 3")):
+        main(["compress", str(tmp_path / "in.png"), str(tmp_path / f"{name}.vgic"), *words])
+        assert name in capsys.readouterr().out
+        assert main(["decompress", str(tmp_path / f"{name}.vgic"), str(tmp_path / "out.png"), "--force"]) == 0
+    assert largest_error(photo, Image.open(tmp_path / "out.png")) == 3
+    assert main(["compress", str(tmp_path / "in.png"), str(tmp_path / "no.vgic"), "--max-error", "65"]) == 1
+    assert "0..64" in capsys.readouterr().err and not (tmp_path / "no.vgic").exists()
+
+
+def test_targets_go_on_beyond_quality_100(photo):
+    exact = codec.compress(photo, lossless=True)
+    assert codec.compress(photo, target_bytes=len(exact)) == exact
+    fewer = codec.compress(photo, target_bytes=len(exact) - 1)
+    assert len(fewer) < len(exact) and 1 <= largest_error(photo, codec.decompress(fewer)) <= 6
+    assert codec.compress(photo, target_psnr=90) == exact
+    lossy = codec.compress(photo, target_psnr=25)
+    assert Layout.EXACT not in container.read_header(lossy).layout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_error": 65}, "0..64"),
+        ({"max_error": -1}, "0..64"),
+        ({"lossless": True, "quality": 50}, "exclude each other"),
+        ({"lossless": True, "max_error": 1}, "exclude each other"),
+        ({"max_error": 1, "target_psnr": 45}, "exclude each other"),
+        ({"lossless": True, "search_steps": 2}, "nothing to search"),
+        ({"lossless": True, "tune": "eye"}, "nothing to search"),
+        ({"max_error": 1, "model": "vaegan-8"}, "keeps no largest error"),
+        ({"model": "lossless", "search_steps": 2}, "nothing to search"),
+    ],
+    ids=str,
+)
+def test_options_that_cannot_be(photo, options, message):
+    with pytest.raises(ParameterError, match=message) as caught:
+        codec.compress(photo, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_which_model_writes(photo):
+    lossy, exact, old = map(load_model, ("hyperprior", "lossless", "vaegan-8"))
+    assert exact_model(lossy) is exact_model(exact) is continuation(lossy) is exact
+    assert continuation(exact) is continuation(old) is None
+    assert writer_of(codec.compress(photo, quality=9), lossy) is lossy
+    assert writer_of(codec.compress(photo, max_error=9), lossy) is exact
+
+
+def test_old_programs_refuse_new_files_and_forged_layouts_are_refused(photo, monkeypatch):
+    data = codec.compress(photo, lossless=True)
+    header, *rest = container.unpack(data)
+    with monkeypatch.context() as patch:
+        patch.setattr(container, "VERSION", 2)
+        with pytest.raises(BitstreamError, match="format version 3; update vgic"):
+            container.unpack(data)
+    from dataclasses import replace
+
+    forged = container.pack(replace(header, layout=Layout(0)), list(rest[0]))
+    with pytest.raises(BitstreamError, match="layout is not one of its model"):
+        codec.decompress(forged)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""Lossless files are exact and the others within their bound: hundreds of pictures of all sizes and kinds."""
+
+import numpy as np
+import pytest
+import torch
+from helpers.tiny_lossless import tiny_lossless
+
+from vgic_lib.errors import BitstreamError, ParameterError
+from vgic_lib.models.lossless import LosslessModel, MaxError, bound
+from vgic_lib.models.store import load_model, save_model
+
+KINDS = "noise", "flat", "slope", "extremes", "gray", "one colour apart"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_lossless()
+
+
+def picture(random, kind, height, width):
+    """Pixels (1, 3, H, W) in [0, 1]."""
+    shape = 3, height, width
+    pixels = {
+        "noise": lambda: random.integers(0, 256, shape),
+        "flat": lambda: np.broadcast_to(random.integers(0, 256, (3, 1, 1)), shape),
+        "slope": lambda: (
+            (np.arange(width) + 2 * np.arange(height)[:, None] + random.integers(9, size=shape)) % 256
+        ),
+        "extremes": lambda: 255 * random.integers(0, 2, shape),
+        "gray": lambda: np.broadcast_to(random.integers(0, 256, (1, height, width)), shape),
+        "one colour apart": lambda: np.stack(
+            [np.zeros((height, width))] * 2 + [random.integers(0, 256, (height, width))]
+        ),
+    }[kind]()
+    return torch.from_numpy(np.array(pixels, dtype=np.float32))[None] / 255
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pictures_come_back_within_their_bound(model, kind):
+    random = np.random.default_rng(KINDS.index(kind))
+    for number in range(34):
+        height, width = random.integers(1, 24 if number % 8 == 0 else 7, size=2)
+        setting = (
+            model.settings[-1] if number % 3 == 0 else model.settings[random.integers(len(model.settings))]
+        )
+        x = picture(random, kind, height, width)
+        latents = model.analysis(x, setting)
+        sections = model.encode(latents, setting)
+        found = model.decode(sections, setting, (height, width))
+        miss = (found[0] - latents[0]).abs().amax((0, 2, 3))
+        assert (miss <= torch.tensor(setting)).all(), (kind, height, width, setting)
+        assert torch.equal((model.synthesis(found, setting, (height, width)) * 255).round(), found[0])
+
+
+def test_settings_and_their_codes(model):
+    settings = model.settings
+    assert len(set(settings)) == len(settings) and settings[-1] == bound(0) == model.setting(100)
+    assert settings[0] == bound(64) == model.setting(1)
+    sums = [sum(setting) for setting in settings]
+    assert sums == sorted(sums, reverse=True)
+    codes = [model.code(setting) for setting in settings]
+    assert max(codes) < 2**16 and [model.from_code(code) for code in codes] == list(settings)
+    assert {setting.label for setting in settings[-4:]} == {"e1", "e1-0-1", "e0-0-1", "e0"}
+    for code in (7, 1, 8 * 65, 8 * 3 + 7, 2**16 - 1):
+        with pytest.raises(BitstreamError, match="setting"):
+            model.from_code(code)
+
+
+def test_bounds_out_of_range():
+    for error in (-1, 65, 1.5):
+        with pytest.raises(ParameterError, match=r"0\.\.64"):
+            bound(error)
+
+
+def test_more_sections_than_one(model):
+    with pytest.raises(BitstreamError, match="2 sections"):
+        model.decode([b"\3", b""], bound(0), (4, 4))
+
+
+def test_bits_map_adds_up(model):
+    x = picture(np.random.default_rng(1), "slope", 30, 20)
+    setting = MaxError(1, 1, 2)
+    latents = model.analysis(x, setting)
+    bits = model.bits_map(latents, setting)
+    assert bits.shape == (1, 30, 20)
+    coded, total = model.quantise(latents, setting)
+    assert float(bits.sum()) == pytest.approx(float(total))
+    assert torch.equal(coded[0], model.decode(model.encode(latents, setting), setting, (30, 20))[0])
+
+
+def test_saved_and_read_again_it_writes_the_same(model, tmp_path):
+    path = tmp_path / "tiny.safetensors"
+    save_model(model, path, "tiny")
+    again = load_model(str(path))
+    assert isinstance(again, LosslessModel) and again.network.sizes == model.network.sizes
+    x = picture(np.random.default_rng(2), "slope", 33, 21)
+    for setting in (bound(0), bound(3)):
+        assert again.encode(again.analysis(x, setting), setting) == model.encode(
+            model.analysis(x, setting), setting
+        )

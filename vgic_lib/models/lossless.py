@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""Lossless and near-lossless coding as a model: its latents are the pixels themselves, in levels 0..255."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vgic_lib.bitstream.pixel_coding import (
+    LARGEST,
+    LARGEST_ERROR,
+    SHIFT_UNIT,
+    PixelCoder,
+    coder_tables,
+    table_parameters,
+)
+from vgic_lib.errors import BitstreamError, ParameterError
+from vgic_lib.models.base import LatentModel, Latents, Quantised, Rounding, Size
+from vgic_lib.networks.pixels import CHANNELS, SCALE_FACTOR, SCALES, SMALLEST_SCALE
+from vgic_lib.networks.shapes import LosslessNetwork
+
+CODES_PER_ERROR = 8
+_PARTS = "exact", "near"  # of the network
+
+
+class MaxError(NamedTuple):
+    """Operating point: the largest difference of a channel's value in a decoded picture."""
+
+    red: int  # levels
+    green: int
+    blue: int
+
+    num_channels = bits = 0  # settings choose neither
+
+    @property
+    def largest(self) -> int:
+        """Largest difference of any value."""
+        return max(self)
+
+    @property
+    def label(self) -> str:
+        """Name in tables."""
+        return f"e{self.red}" if len(set(self)) == 1 else "e" + "-".join(map(str, self))
+
+
+def bound(error: int) -> MaxError:
+    """The operating point of one bound for all channels. Raises ParameterError if it is out of range."""
+    if not 0 <= error <= LARGEST_ERROR or error != int(error):
+        raise ParameterError(
+            f"the largest error must be a whole number in 0..{LARGEST_ERROR}, not {error}; 0 is lossless"
+        )
+    return MaxError(*(int(error),) * CHANNELS)
+
+
+class LosslessModel(LatentModel):
+    """Pixels are predicted from pixels, coarse to fine, and coded exactly or within a bound.
+
+    Decoding is done in whole numbers, so every machine shows the same pixels. Where no error is allowed other
+    networks predict than where some is, because there neighbours are exact.
+    """
+
+    kind = "vgic-lossless-1"
+    exact = True
+    search_relaxation, search_rate = "gumbel", 0.0
+    bytes_per_pixel = {"compress": (300, 120), "search": (300, 120), "decompress": (300, 110)}
+
+    def __init__(self, network: LosslessNetwork) -> None:
+        """Take networks, with tables for the distributions that they have now."""
+        super().__init__()
+        self.network = network
+        scale = SMALLEST_SCALE * SCALE_FACTOR ** torch.arange(SCALES, dtype=torch.float64)
+        for near, name in enumerate(_PARTS):
+            share, width = network.part(bool(near))[1].mixture()
+            decays, shares = table_parameters(scale, width.double(), share.double())
+            self.register_buffer(f"{name}_decays", decays)
+            self.register_buffer(f"{name}_shares", shares)
+        steps = 2 * torch.arange(LARGEST_ERROR + 1) + 1.0
+        shifts = (steps.log() / math.log(SCALE_FACTOR) / SHIFT_UNIT).round()
+        self.register_buffer("shifts", shifts.to(torch.int16))
+        self._coders: dict[bool, PixelCoder] = {}
+
+    @property
+    def settings(self) -> tuple[MaxError, ...]:
+        """All operating points, the smallest files first: three for each error, green and red finer first."""
+        coarse_to_fine = range(LARGEST_ERROR, 0, -1)
+        return (
+            *(_finer(error, mask) for error in coarse_to_fine for mask in (0, 0b010, 0b011)),
+            bound(0),
+        )
+
+    def setting(self, quality: float) -> MaxError:
+        """Operating point for a quality from 1 to 100, which is lossless. Raises ParameterError."""
+        if not 1 <= quality <= 100:
+            raise ParameterError(f"quality {quality:g} is not in 1..100; choose a number in that range")
+        return self.settings[round((quality - 1) / 99 * (len(self.settings) - 1))]
+
+    def code(self, setting: MaxError) -> int:
+        """Number that stands for an operating point: the largest error, and where it is one less."""
+        less = [setting.largest - error for error in setting]
+        return CODES_PER_ERROR * setting.largest + sum(bit << place for place, bit in enumerate(less))
+
+    def from_code(self, code: int) -> MaxError:
+        """Operating point of a file. Raises BitstreamError if there is none of that number."""
+        error, mask = divmod(code, CODES_PER_ERROR)
+        if not 0 <= error <= LARGEST_ERROR or mask == CODES_PER_ERROR - 1 or (mask and not error):
+            raise BitstreamError("the file is damaged: it names a setting that its model does not have")
+        return _finer(error, mask)
+
+    def latent_range(self, setting: MaxError) -> float:
+        """One level."""
+        return 1.0
+
+    def latent_shapes(self, setting: MaxError, size: Size) -> tuple[tuple[int, int, int, int], ...]:
+        """One latent: the picture."""
+        return ((1, CHANNELS, *size),)
+
+    def analysis(self, x: Tensor, setting: MaxError) -> Latents:
+        """Picture (B, 3, H, W) in [0, 1] to its pixels in levels 0..255."""
+        return ((x * LARGEST).round().clamp(0, LARGEST),)
+
+    @torch.no_grad()
+    def quantise(self, latents: Latents, setting: MaxError, rounding: Rounding = torch.round) -> Quantised:
+        """Pixels that are decoded, and the bits that they take; without gradients."""
+        coded, bits = self._measured(latents, setting)
+        return Quantised((coded,), bits.sum((1, 2)))
+
+    def bits_map(self, latents: Latents, setting: MaxError) -> Tensor:
+        """Bits of each pixel, (B, H, W)."""
+        return self._measured(latents, setting)[1]
+
+    def synthesis(self, latents: Latents, setting: MaxError, size: Size) -> Tensor:
+        """Pixels to a picture (B, 3, H, W) in [0, 1]."""
+        return latents[0] / LARGEST
+
+    def encode(self, latents: Latents, setting: MaxError) -> list[bytes]:
+        """One section of one picture's pixels."""
+        return [self._coder(setting).encode(latents[0].round().float().cpu(), tuple(setting))]
+
+    def decode(self, sections: Sequence[bytes], setting: MaxError, size: Size) -> Latents:
+        """Pixels within the error of the setting. Raises BitstreamError if sections cannot be an encoding."""
+        if len(sections) != 1:
+            raise BitstreamError(f"the file is damaged: {len(sections)} sections where its model writes one")
+        return (self._coder(setting).decode(sections[0], size, tuple(setting)),)
+
+    def construction(self) -> dict[str, str]:
+        """Sizes of the networks."""
+        return {"sizes": json.dumps(self.network.sizes)}
+
+    @classmethod
+    def construct(cls, metadata: Mapping[str, str]) -> "LosslessModel":
+        """See `LatentModel`."""
+        width, head = map(int, json.loads(metadata["sizes"]))
+        return cls(LosslessNetwork(width, head))
+
+    def _measured(self, latents: Latents, setting: MaxError) -> tuple[Tensor, Tensor]:
+        """Decoded pixels, and the bits that each takes, of every picture of a batch."""
+        coder = self._coder(setting)
+        found = [coder.measure(one[None].round().float().cpu(), tuple(setting)) for one in latents[0]]
+        pixels, bits = map(torch.cat, zip(*found, strict=True))
+        return pixels, bits
+
+    def _coder(self, setting: MaxError) -> PixelCoder:
+        """Coder made at first use; weights must not change afterwards."""
+        near = setting.largest > 0
+        if near not in self._coders:
+            name = _PARTS[near]
+            tables = coder_tables(getattr(self, f"{name}_decays"), getattr(self, f"{name}_shares"))
+            self._coders[near] = PixelCoder(self.network.part(near)[0], tables, self.shifts)
+        return self._coders[near]
+
+
+def _finer(error: int, mask: int) -> MaxError:
+    """Error of red, green and blue; one less for those whose bit (1, 2, 4) is in `mask`."""
+    return MaxError(*(error - (mask >> channel & 1) for channel in range(CHANNELS)))

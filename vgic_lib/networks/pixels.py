@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: MIT
+"""Prediction of the pixels of a picture from coarse to fine, for lossless and near-lossless files.
+
+A picture is coded like an interlaced one: first one pixel, then level after level, each of which doubles
+height and width. A level knows every second pixel of every second row and codes the rest in three passes:
+pixels between four known ones on the diagonals, then those between two of a row, then those between two of a
+column. A pass predicts green, then red, then blue of all its pixels by a small network from pixels known
+already and from the errors of their own predictions.
+
+All arithmetic is that of `whole_numbers`: encoder and decoder agree on every machine.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vgic_lib.networks.whole_numbers import GRID, Activation, Linear, logarithm, on_grid_, rounded
+
+CHANNELS = 3
+ORDER = (1, 0, 2)  # channels of an RGB picture in the order of coding
+INPUT_GRID = 2.0**-4  # inputs are multiples of it, below 2**4: differences of pixels over 16, logarithms
+MEAN_GRID = 2.0**-3  # predicted means are multiples of it, in levels of a pixel
+SCALES = 48  # entries of the scale table
+SMALLEST_SCALE, SCALE_FACTOR = 0.1, 1.146  # of the first entry in levels; of each entry to the one before
+INDEX_UNIT = 8.0  # entries for one unit of a network's output
+START_INDEX = 16.0  # where an untrained network points
+STRIP = 2**14  # pixels of a pass that are worked on together
+REACH = 2  # places of a grid of every second pixel that a pass looks beyond its own
+KINDS = 3  # networks for the finest level, the one before, and all coarser ones
+
+Tap = tuple[int, int, int]  # grid (of `GRIDS`), rows down, columns right
+GRIDS = ((0, 0), (1, 1), (0, 1), (1, 0))  # first row and column of the four grids of every second pixel
+
+
+class Neighbours(NamedTuple):
+    """Pixels that a pass looks at."""
+
+    near: tuple[Tap, ...]  # whose mean is the first guess
+    far: tuple[Tap, ...]
+
+
+PASSES = (
+    Neighbours(
+        ((0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1)),
+        tuple((0, i, j) for i in range(-1, 3) for j in range(-1, 3) if (i, j) not in
+              ((0, 0), (0, 1), (1, 0), (1, 1), (-1, -1), (-1, 2), (2, -1), (2, 2))),
+    ),
+    Neighbours(
+        ((0, 0, 0), (0, 0, 1), (1, -1, 0), (1, 0, 0)),
+        ((0, 0, -1), (0, 0, 2), (0, -1, 0), (0, -1, 1), (0, 1, 0), (0, 1, 1),
+         (1, -1, -1), (1, -1, 1), (1, 0, -1), (1, 0, 1), (1, -2, 0), (1, 1, 0)),
+    ),
+    Neighbours(
+        ((0, 0, 0), (0, 1, 0), (1, 0, -1), (1, 0, 0)),
+        ((2, 0, -1), (2, 0, 0), (2, 1, -1), (2, 1, 0), (0, 0, -1), (0, 0, 1), (0, 1, -1), (0, 1, 1),
+         (1, -1, -1), (1, -1, 0), (1, 1, -1), (1, 1, 0), (0, -1, 0), (0, 2, 0), (1, 0, -2), (1, 0, 1)),
+    ),
+)  # fmt: skip
+
+
+class Place(NamedTuple):
+    """Pixels that are predicted together: every `step`-th of some rows, of all columns, of one channel."""
+
+    network: int  # that predicts, -1 for none
+    channel: int  # in the order of coding
+    rows: slice
+    columns: slice
+
+
+Code = Callable[[Place, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Takes a place, means (B, h, w) and scale indices; returns the pixels and their distances from the means."""
+
+
+class PassNetwork(nn.Module):
+    """Means and scales of the pixels of a pass, channel by channel."""
+
+    def __init__(self, neighbours: Neighbours, width: int, head: int) -> None:
+        super().__init__()
+        self.neighbours = neighbours
+        taps = len(neighbours.near) + len(neighbours.far)
+        inputs = CHANNELS * taps + 4 * CHANNELS
+        self.entry, self.middle = Linear(inputs, width), Linear(width, width)
+        self.hidden = nn.ModuleList(Linear(width + 2 * c, head) for c in range(CHANNELS))
+        self.out = nn.ModuleList(Linear(head, 2 + c, zero=True) for c in range(CHANNELS))
+        self.straight = nn.ModuleList(Linear(CHANNELS * taps, 1, zero=True) for _ in range(CHANNELS))
+
+    def forward(
+        self,
+        grids: list[Tensor],
+        window: tuple[slice, slice],
+        steps: Tensor,
+        code: Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]],
+        channels: int = CHANNELS,
+    ) -> Tensor:
+        """Pixels and errors (2 CHANNELS, B, h, w) of a window of a pass.
+
+        Args:
+            grids: pixels and errors (2 CHANNELS, B, H + 2 REACH, W + 2 REACH) of the grids known.
+            window: rows and columns of the pass.
+            steps: of the quantiser (CHANNELS,), 1 where pixels are exact.
+            code: takes a channel, means and scale indices (N,) each; returns pixels and errors (N,).
+            channels: 1 for a gray picture.
+        """
+        near = torch.stack([_shifted(grids, tap, window) for tap in self.neighbours.near])
+        pixels, errors = near[:, :CHANNELS], near[:, CHANNELS:]
+        shape = pixels.shape[2:]
+        guess = pixels.sum(0).add_(2).mul_(0.25).floor_()  # (CHANNELS, B, h, w)
+        inputs = self._inputs(grids, window, pixels, errors.sum(0), guess, steps)
+        straight, guess = inputs[: -4 * CHANNELS], guess.flatten(1)
+        x = Activation.apply(self.entry(inputs, INPUT_GRID, GRID))
+        x = Activation.apply(self.middle(x, GRID, GRID))
+        values, misses, known = [], [], []
+        for c in range(channels):
+            hidden = Activation.apply(self.hidden[c](torch.cat([x, *known]) if known else x, GRID, GRID))
+            out = self.out[c](hidden, GRID, 1)
+            mean = guess[c] + 16 * out[0] + self.straight[c](straight, INPUT_GRID, INPUT_GRID)[0]
+            for j in range(c):
+                gain = rounded(out[2 + j], GRID) if torch.is_grad_enabled() else on_grid_(out[2 + j], GRID)
+                mean = mean + gain.clamp(-4, 4) * misses[j]
+            value, miss = code(c, mean.clamp(0, 255), START_INDEX + INDEX_UNIT * out[1])
+            values.append(value)
+            misses.append(miss)
+            known += [miss[None] * (INPUT_GRID / GRID), logarithm(miss[None].abs()) * (INPUT_GRID / GRID)]
+        rows = values + misses if channels > 1 else values * CHANNELS + misses * CHANNELS
+        result = torch.stack(rows)
+        result[CHANNELS:].abs_()
+        return result.unflatten(1, shape)
+
+    def _inputs(
+        self,
+        grids: list[Tensor],
+        window: tuple[slice, slice],
+        near: Tensor,
+        errors: Tensor,
+        guess: Tensor,
+        steps: Tensor,
+    ) -> Tensor:
+        """Whole numbers (inputs, N): differences of all neighbours from the guess, logarithms of activity."""
+        taps, first = self.neighbours.far, len(self.neighbours.near)
+        inputs = guess.new_empty(first + len(taps) + 4, *guess.shape)
+        torch.sub(near, guess, out=inputs[:first])
+        for place, tap in enumerate(taps, first):
+            torch.sub(_shifted(grids, tap, window, CHANNELS), guess, out=inputs[place])
+        activity = inputs[-4:]
+        torch.linalg.vector_norm(inputs[:first], 1, 0, out=activity[0])
+        torch.linalg.vector_norm(inputs[first:-4], 1, 0, out=activity[1])
+        activity[2], activity[3] = errors, (steps - 1)[:, None, None, None]
+        activity.copy_(logarithm(activity))
+        return inputs.flatten(0, 1).flatten(1)
+
+
+def _shifted(
+    grids: list[Tensor], tap: Tap, window: tuple[slice, slice], channels: int | None = None
+) -> Tensor:
+    """What lies at a tap from each pixel of a window, (channels, B, h, w)."""
+    grid, down, right = tap
+    rows, columns = (
+        slice(at.start + REACH + by, at.stop + REACH + by)
+        for at, by in zip(window, (down, right), strict=True)
+    )
+    return grids[grid][:channels, :, rows, columns]
+
+
+class PixelNetwork(nn.Module):
+    """Networks for all passes of all levels."""
+
+    def __init__(self, width: int, head: int) -> None:
+        super().__init__()
+        self.passes = nn.ModuleList(
+            PassNetwork(neighbours, width, head) for _ in range(KINDS) for neighbours in PASSES
+        )
+
+    def traverse(
+        self, batch: int, size: tuple[int, int], steps: Tensor, code: Code, channels: int = CHANNELS
+    ) -> Tensor:
+        """Visit all pixels in the order of coding.
+
+        Args:
+            batch: pictures.
+            size: their height and width.
+            steps: of the quantiser (CHANNELS,), 1 where pixels are exact.
+            code: writes or reads pixels.
+            channels: 1 where only the first one is coded, and the others are equal.
+
+        Returns:
+            Pixels (CHANNELS, B, H, W), in the order of coding.
+        """
+        known = self._first(batch, steps.dtype, code, channels)
+        for level in reversed(range((max(size) - 1).bit_length())):
+            known = self.refine(known, level, size, steps, code, channels)
+        return known[:CHANNELS]
+
+    def _first(self, batch: int, kind: torch.dtype, code: Code, channels: int) -> Tensor:
+        middle = torch.full((batch, 1, 1), 128.0, dtype=kind)
+        one, widest = slice(0, 1), torch.full_like(middle, SCALES - 1)
+        values = [code(Place(-1, c, one, one), middle, widest)[0] for c in range(channels)]
+        known = torch.stack(values * (CHANNELS // channels))
+        return torch.cat([known, torch.zeros_like(known)])
+
+    def refine(
+        self,
+        known: Tensor,
+        level: int,
+        size: tuple[int, int],
+        steps: Tensor,
+        code: Code,
+        channels: int = CHANNELS,
+    ) -> Tensor:
+        """Pixels and errors (2 CHANNELS, B, h, w) of a level from those of the level before.
+
+        Args:
+            known: every second pixel of every second row, and their errors.
+            level: 0 for the finest.
+            size: height and width of the whole picture.
+            steps: see `traverse`, as the others.
+            code: writes or reads pixels.
+            channels: that are coded.
+        """
+        size = [-(-side >> level) for side in size]
+        wider = [REACH] * 4
+        grids = [F.pad(known, wider, mode="replicate")]
+        batch, side = known.shape[1], known.shape[2:]
+        whole = known.new_empty(2 * CHANNELS, batch, *size)
+        whole[:, :, ::2, ::2] = known
+        for number, (down, right) in enumerate(GRIDS[1:]):
+            height, width = (size[0] + 1 - down) // 2, (size[1] + 1 - right) // 2
+            if not height * width:
+                grids.append(grids[0])
+                continue
+            chosen = len(PASSES) * min(level, KINDS - 1) + number
+            part = whole[:, :, down::2, right::2]
+            rows = max(1, STRIP // width) if not torch.is_grad_enabled() else height
+            for top in range(0, height, rows):
+                bottom = min(top + rows, height)
+
+                def exchange(c: int, mean: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+                    at = Place(chosen, c, _every(top, bottom, down, level), _every(0, width, right, level))  # noqa: B023
+                    shape = batch, bottom - top, width  # noqa: B023
+                    value, miss = code(at, mean.view(shape), index.view(shape))
+                    return value.flatten(), miss.flatten()
+
+                window = slice(top, bottom), slice(0, width)
+                part[:, :, top:bottom] = self.passes[chosen](grids, window, steps, exchange, channels)
+            missing = REACH + side[1] - width, REACH + side[0] - height
+            grids.append(F.pad(part, (REACH, missing[0], REACH, missing[1]), mode="replicate"))
+        return whole
+
+
+def _every(start: int, stop: int, offset: int, level: int) -> slice:
+    """Places `start` to `stop` of a grid of every second pixel of a level, in pixels of the picture."""
+    step = 2 << level
+    return slice(start * step + (offset << level), (stop - 1) * step + (offset << level) + 1, step)

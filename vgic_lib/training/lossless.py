@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MIT
+"""Networks for lossless and near-lossless files in training: bits per pixel are all there is to lose."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vgic_lib.errors import ModelError
+from vgic_lib.models.lossless import LosslessModel
+from vgic_lib.models.store import load_model
+from vgic_lib.networks.pixels import (
+    CHANNELS,
+    MEAN_GRID,
+    ORDER,
+    PixelNetwork,
+    Place,
+)
+from vgic_lib.networks.shapes import LosslessNetwork, Shapes
+from vgic_lib.networks.whole_numbers import WEIGHT_GRID, Linear, on_grid_, rounded
+from vgic_lib.training.crops import CropSampler
+from vgic_lib.training.losses import update
+from vgic_lib.training.lossless_config import LosslessConfig
+
+LEVELS = 3  # of a crop that are trained; the finest three have networks of their own, or share the last
+FACTORS = (0.5, 0.5, 0.6, 0.75)  # by which crops are reduced, to lose what JPEG left in them
+NOISY, GRAY = 0.12, 0.04  # shares of the steps whose crops get noise, or lose their colours
+LARGEST_NOISE = 3.0  # levels, standard deviation
+ERRORS = (0, 1, 1, 1, 2, 2, 3, 4, 6, 10, 20, 64)  # that are allowed in a step, each as often
+VALIDATION_SIDE, VALIDATION_FACTOR = 160, 0.6  # pixels of a photograph, and how much they are reduced
+VALIDATION_ERRORS = (1, 2, 4)  # with networks for pixels within a bound
+
+
+class LosslessTask:
+    """See `vgic_lib.training.Task`."""
+
+    dtype = torch.float32
+
+    def __init__(self, config: LosslessConfig, sampler: CropSampler, device: torch.device) -> None:
+        """Make the networks, or take those of `start_from`.
+
+        Raises:
+            ModelError: the weights of `start_from` are missing, damaged or of another kind or size.
+        """
+        self.config, self.device = config, device
+        self.network = LosslessNetwork(config.width, config.head).to(device)
+        if config.start_from:
+            self.network.load_state_dict(_trained(config).state_dict())
+        if config.near:
+            for ours, theirs in zip(self.network.part(True), self.network.part(False), strict=True):
+                ours.load_state_dict(theirs.state_dict())
+        self.networks = (self.network,)
+        betas = config.beta1, config.beta2
+        self.optimizers = (torch.optim.Adam(self.weights(), config.learning_rate, betas, fused=True),)
+
+    def weights(self) -> list[nn.Parameter]:
+        """Those of the part that is trained."""
+        return [p for part in self.network.part(self.config.near) for p in part.parameters()]
+
+    def step(self, x: Tensor, step: int) -> dict[str, Tensor]:
+        """One update on crops `x` (B, 3, H, W), uint8, which are reduced first."""
+        x = self._prepared(x)
+        errors = (0,) * CHANNELS
+        if self.config.near:
+            error = ERRORS[int(torch.randint(len(ERRORS), ()))]
+            errors = tuple((error + torch.randint(-1, 2, (CHANNELS,))).clamp(0, max(ERRORS)).tolist())
+        loss = bits(*self.network.part(self.config.near), x, errors) / (x.numel() / CHANNELS)
+        update(self.optimizers[0], loss, self.config.clip_norm)
+        return {"loss": loss.detach()}
+
+    def _prepared(self, x: Tensor) -> Tensor:
+        """Reduced crops (B, 3, side, side) of whole numbers, sometimes noisy or gray."""
+        factor = FACTORS[int(torch.randint(len(FACTORS), ()))]
+        mode = "bicubic" if torch.rand(()) < 0.7 else "bilinear"  # sharper and softer pictures
+        x = reduced(x, self.config.crop_side, factor, mode)
+        if torch.rand(()) < NOISY:
+            noise = torch.randn(x.shape) * torch.rand(()) * LARGEST_NOISE
+            x = (x + noise.to(x)).clamp(0, 255).round()
+        if torch.rand(()) < GRAY:
+            x = x.mean(1, keepdim=True).round().expand_as(x)
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Bits of crops `x` (B, 3, H, W), uint8."""
+        part = self.network.part(self.config.near)
+        return bits(*part, reduced(x, self.config.crop_side, 0.5, "bilinear"), (0,) * CHANNELS)
+
+    def averaged(self, values: Sequence[Tensor]) -> tuple[LosslessNetwork]:
+        """The networks on the CPU with `values` as weights of the part that is trained."""
+        copy = LosslessNetwork(self.config.width, self.config.head)
+        copy.load_state_dict(self.network.state_dict())
+        with torch.no_grad():
+            weights = [p for part in copy.part(self.config.near) for p in part.parameters()]
+            for parameter, value in zip(weights, values, strict=True):
+                parameter.copy_(value)
+            if not self.config.near:  # a start for those, until they are trained
+                for ours, theirs in zip(copy.part(True), copy.part(False), strict=True):
+                    ours.load_state_dict(theirs.state_dict())
+            for layer in copy.modules():
+                if isinstance(layer, Linear):
+                    on_grid_(layer.weight, WEIGHT_GRID)
+                    on_grid_(layer.bias, WEIGHT_GRID)
+        return (copy.eval(),)
+
+    @staticmethod
+    def make_model(networks: tuple[LosslessNetwork], config: LosslessConfig) -> LosslessModel:
+        """The model of what `averaged` returns."""
+        return LosslessModel(*networks)
+
+    @torch.no_grad()
+    def validate(self, networks: tuple[LosslessNetwork], images: Sequence[np.ndarray]) -> dict[str, float]:
+        """Bits per pixel of reduced photographs: validation_loss, and a column for each error allowed."""
+        part = networks[0].part(self.config.near)
+        allowed = VALIDATION_ERRORS if self.config.near else (0,)
+        crops = [_validation_crop(image) for image in images[: self.config.validation_pictures]]
+        pixels = sum(crop.numel() for crop in crops) / CHANNELS
+        found = {
+            e: sum(float(bits(*part, crop, (e,) * CHANNELS)) for crop in crops) / pixels for e in allowed
+        }
+        return {"validation_loss": round(sum(found.values()) / len(found), 5)} | {
+            f"validation_bits_{error}": round(value, 5) for error, value in found.items()
+        }
+
+
+def bits(network: PixelNetwork, shapes: Shapes, x: Tensor, errors: tuple[int, ...]) -> Tensor:
+    """Ideal code length in bits of pictures within errors; with gradients, of their finest LEVELS only.
+
+    Args:
+        network: predicts.
+        shapes: distributions around the predictions.
+        x: pictures (B, CHANNELS, H, W), whole numbers 0..255.
+        errors: allowed in each channel, in the order of coding.
+    """
+    x = x[:, list(ORDER)].transpose(0, 1).contiguous()
+    steps = 2 * torch.tensor(errors, dtype=x.dtype, device=x.device) + 1
+    found = []
+
+    def code(at: Place, mean: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        step, near = steps[at.channel], torch.floor(mean.detach() + 0.5)
+        mean = rounded(mean, MEAN_GRID)
+        value = near + step * torch.floor((x[at.channel, :, at.rows, at.columns] - near) / step + 0.5)
+        found.append(((value - mean).flatten(), index.flatten(), step.expand(mean.numel())))
+        value = value.clamp(0, 255)
+        return value, value - near
+
+    if torch.is_grad_enabled():
+        known = x[:, :, :: 2**LEVELS, :: 2**LEVELS]
+        known = torch.cat([known, torch.zeros_like(known)])
+        for level in reversed(range(LEVELS)):
+            known = network.refine(known, level, tuple(x.shape[2:]), steps, code)
+    else:
+        network.traverse(x.shape[1], tuple(x.shape[2:]), steps, code)
+    miss, index, step = map(torch.cat, zip(*found, strict=True))
+    below = -miss.abs()
+    return shapes.bits(below - step / 2, below + step / 2, index).sum()
+
+
+def reduced(x: Tensor, side: int, factor: float, mode: str) -> Tensor:
+    """Upper left corners (B, 3, side, side) of crops (B, 3, H, W), reduced by a factor; whole numbers."""
+    before = math.ceil(side / factor)
+    size = tuple(min(side, round(length * factor)) for length in x.shape[2:])
+    x = x[:, :, :before, :before].float()
+    return F.interpolate(x, size, mode=mode, antialias=True).clamp(0, 255).add(0.5).floor()
+
+
+def _validation_crop(image: np.ndarray) -> Tensor:
+    corner = torch.from_numpy(image[:VALIDATION_SIDE, :VALIDATION_SIDE].copy()).permute(2, 0, 1)[None]
+    return reduced(corner, round(VALIDATION_SIDE * VALIDATION_FACTOR), VALIDATION_FACTOR, "bicubic")
+
+
+def _trained(config: LosslessConfig) -> LosslessNetwork:
+    """The network that `start_from` names. Raises ModelError if it is of another kind or size."""
+    model = load_model(config.start_from)
+    if model.kind != LosslessModel.kind:
+        raise ModelError(f"start_from: {config.start_from!r} is no lossless model; give weights of one")
+    if model.network.sizes != (config.width, config.head):
+        width, head = model.network.sizes
+        raise ModelError(f"start_from: {config.start_from!r} has other sizes; set width={width}, head={head}")
+    return model.network
