@@ -132,7 +132,7 @@ def _add_compress_options(parser: argparse.ArgumentParser) -> None:
 def _add_decompress_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--realism", type=float, nargs="?", const=USUAL_REALISM, default=0.0, metavar="R",
-        help=f"0 (default) to 1, or {USUAL_REALISM:g} without a number: add texture, invented in part, not to measure",
+        help=f"0 (default) to 1; alone {USUAL_REALISM:g}: texture that is invented in part, not to measure",
     )  # fmt: skip
     limit = {"type": int, "default": MAX_PIXELS, "metavar": "N"}
     parser.add_argument("--max-pixels", **limit, help="refuse larger ones (default: 67 million)")
