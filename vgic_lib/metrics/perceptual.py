@@ -7,6 +7,7 @@ trunk. What a search minimises are their differentiable relatives in `metrics`. 
 function and name it in METRICS.
 """
 
+import logging
 import sys
 import tempfile
 from collections.abc import Callable
@@ -90,13 +91,16 @@ def require() -> None:
 
 @cache
 def _cvvdp() -> Any:  # noqa: ANN401
-    """The metric; its package adds a folder to the search path of modules, which is taken out again."""
+    """The metric, without what the import of its package leaves: a folder on the path, a remark on CUDA."""
     _require("pycvvdp", "cvvdp")
-    path = sys.path.copy()
+    path, logger = sys.path.copy(), logging.getLogger("torch.utils.cpp_extension")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         from pycvvdp import cvvdp as metric
     finally:
         sys.path[:] = path
+        logger.setLevel(level)
     return metric(display_name=CVVDP_DISPLAY, device=torch.device("cpu"), quiet=True)
 
 
