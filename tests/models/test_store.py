@@ -13,8 +13,10 @@ from safetensors.torch import save_file
 
 from vgic_lib import paths
 from vgic_lib.errors import ModelError
+from vgic_lib.models import store
 from vgic_lib.models.hyperprior import HyperpriorModel, QualitySetting
 from vgic_lib.models.store import (
+    _model_id,
     as_stored,
     find_model,
     list_models,
@@ -273,3 +275,15 @@ def test_weights_tell_what_they_were_trained_for(tmp_path):
     save_model(model, tmp_path / "ear.safetensors", "for the ear")
     with pytest.raises(ModelError, match="damaged or of another version"):
         load_model(str(tmp_path / "ear.safetensors"))
+
+
+def test_weights_files_are_hashed_once_until_they_change(shipped, model, monkeypatch):
+    path, hashed = shipped / "vaegan.safetensors", []
+    monkeypatch.setattr(store, "_model_id", lambda data: hashed.append(len(data)) or _model_id(data))
+    first = find_model(load_model("vaegan").model_id)
+    hashed.clear()
+    assert find_model(first.model_id) is first and not hashed
+    changed = save_model(model, path, "for other tests")
+    assert find_model(changed).model_id == changed
+    with pytest.raises(ModelError, match="which is not here"):
+        find_model(first.model_id)

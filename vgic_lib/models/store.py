@@ -108,7 +108,8 @@ def find_model(model_id: bytes) -> LatentModel:
         ModelError: it is not there.
     """
     for path in _weight_files():
-        if _model_id(read_bytes(path)) == model_id:
+        stamp = path.stat()
+        if _file_id(path, stamp.st_mtime_ns, stamp.st_size) == model_id:
             return _load(path, None)
     raise ModelError(
         f"this file needs model {model_id.hex()}, which is not here; put its weights "
@@ -172,6 +173,12 @@ def _canonical(data: bytes) -> bytes:
 
 def _model_id(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()[:ID_BYTES]
+
+
+@lru_cache(maxsize=64)
+def _file_id(path: Path, modified_ns: int, size: int) -> bytes:
+    """Id of a weights file; the last two arguments make a changed file a new one to the cache."""
+    return _model_id(read_bytes(path))
 
 
 def _metadata(path: Path) -> Mapping[str, str]:
