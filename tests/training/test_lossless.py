@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from vgic_lib.bitstream.pixel_coding import LARGEST_ERROR
 from vgic_lib.errors import ModelError, ParameterError
 from vgic_lib.models.lossless import bound
 from vgic_lib.models.store import as_stored, load_model, save_model
 from vgic_lib.training.export import make_model
-from vgic_lib.training.loop import train
+from vgic_lib.training.loop import Trainer, train
 from vgic_lib.training.lossless import bits, reduced
 from vgic_lib.training.lossless_config import LosslessConfig
 
@@ -47,6 +48,14 @@ def test_files_take_the_bits_that_training_counts(run, pictures):
         section = model.encode((x,), bound(error))[0]
         assert (model.decode([section], bound(error), (64, 64))[0] - x).abs().max() <= error
         assert len(section) < 1.1 * counted + 60
+
+
+def test_samples_of_a_run_are_shown_as_they_decode(pictures):
+    trainer = Trainer(CONFIG, pictures)
+    x = torch.from_numpy(pictures[0][:40, :50].copy()).permute(2, 0, 1)[None] / 255
+    shown = trainer.task.samples(trainer.averaged(), x)
+    assert {tuple(picture.shape) for picture in shown} == {tuple(x.shape)}
+    assert all((picture - x).abs().max() <= LARGEST_ERROR / 255 + 1e-6 for picture in shown)
 
 
 def test_near_networks_start_from_exact_ones(run, pictures, tmp_path):

@@ -110,6 +110,10 @@ class LosslessTask:
         """The model of what `averaged` returns."""
         return LosslessModel(*networks)
 
+    def samples(self, networks: tuple[LosslessNetwork], x: Tensor) -> list[Tensor]:
+        """Reconstructions of x (1, 3, H, W) in [0, 1] at some settings."""
+        return self.make_model(networks, self.config).shown(x)
+
     @torch.no_grad()
     def validate(self, networks: tuple[LosslessNetwork], images: Sequence[np.ndarray]) -> dict[str, float]:
         """Bits per pixel of reduced photographs: validation_loss, and a column for each error allowed."""
