@@ -10,17 +10,19 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 import pillow_jxl  # noqa: F401  (registers JPEG XL with Pillow)
-import torch
 from PIL import Image, UnidentifiedImageError
 
 from vgic_lib.errors import ImageError, PictureWarning
 from vgic_lib.formats import colours, headers
 from vgic_lib.formats.limits import MAX_PIXELS
 from vgic_lib.formats.metadata import Metadata, metadata, orientation
+
+if TYPE_CHECKING:
+    import torch
 
 CROP_2020 = (178, 218)  # width, height of the pictures of the 2020 project
 
@@ -103,14 +105,16 @@ def to_array(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
-def to_tensor(image: Image.Image) -> torch.Tensor:
+def to_tensor(image: Image.Image) -> "torch.Tensor":
     """Pixels (1, 3, H, W), float32 in [0, 1]; gray is repeated, transparency left out."""
+    import torch  # takes seconds, and reading photographs needs none
+
     return torch.tensor(to_array(image)).permute(2, 0, 1)[None].float() / 255
 
 
-def to_image(x: torch.Tensor) -> Image.Image:
+def to_image(x: "torch.Tensor") -> Image.Image:
     """Picture of mode "RGB" from x (1, 3, H, W) in [0, 1], clamped and rounded to 8 bits."""
-    pixels = (x.detach()[0].clamp(0, 1) * 255).round().to(torch.uint8)
+    pixels = (x.detach()[0].clamp(0, 1) * 255).round().byte()
     return Image.fromarray(pixels.permute(1, 2, 0).contiguous().cpu().numpy())
 
 
