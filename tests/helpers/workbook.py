@@ -58,6 +58,15 @@ def execute(notebook, copy, parameters):
     )
 
 
+def execute_here(notebook, copy, parameters):
+    """Stands for the runner of notebooks where a kernel does not matter: the cells run in this process."""
+    names = {}
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        if cell.cell_type == "code":
+            exec(cell.source, names)
+            names |= parameters if "parameters" in cell.metadata.get("tags", []) else {}
+
+
 def left_in(home):
     """Content of all files but for times, process ids and half-written ones."""
     found = [path for path in (home / "outputs").rglob("*") if path.is_file() and path.name[0] != "."]

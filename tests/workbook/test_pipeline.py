@@ -57,7 +57,7 @@ def test_run_writes_copies_manifest_and_report_and_shows_progress(home, counting
     assert any("steps = 5" in cell.source for cell in copy.cells)
 
 
-def test_finished_steps_are_skipped_until_something_changes(home, counting):
+def test_finished_steps_are_skipped_until_something_changes(home, counting, without_kernels):
     pipeline.run("tiny")
     pipeline.run("tiny")
     assert counting.read_text() == "3\n"
@@ -71,7 +71,7 @@ def test_finished_steps_are_skipped_until_something_changes(home, counting):
     assert counting.read_text() == "4\n4\n"
 
 
-def test_overwrite_always_runs(home, counting):
+def test_overwrite_always_runs(home, counting, without_kernels):
     write_notebook(
         home, "01_count", COUNT.format(name="count"), PARAMETERS + "overwrite: bool = False  # again"
     )
@@ -117,7 +117,7 @@ def test_failing_cell_is_one_line_and_the_next_run_goes_on_there(home, counting)
     assert counting.read_text() == "0\n"
 
 
-def test_what_rests_on_a_step_that_runs_again_runs_too(home, counting):
+def test_what_rests_on_a_step_that_runs_again_runs_too(home, counting, without_kernels):
     write_notebook(home, "02_after", COUNT.format(name="after"))
     write_profile(home, "01_count", "02_after")
     after = counting.with_name("after.txt")
@@ -138,7 +138,9 @@ files.write_text(paths.data_dir(run) / "manifest.csv", "\\n".join(lines) + "\\n"
 )
 
 
-def test_moved_project_goes_on_and_deleted_photographs_are_fetched_again(home, capsys, monkeypatch):
+def test_moved_project_goes_on_and_deleted_photographs_are_fetched_again(
+    home, capsys, monkeypatch, without_kernels
+):
     write_notebook(home, "01_choose", CHOOSE)
     write_profile(home, "01_choose")
     pipeline.run("tiny")
@@ -195,7 +197,7 @@ def alive(pid):
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads process states from /proc")
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
-def test_killed_run_goes_on_where_it_stopped(home, counting, kill):
+def test_killed_run_goes_on_where_it_stopped(home, counting, without_kernels, kill):
     write_notebook(home, "02_wait", WAIT)
     write_profile(home, "01_count", "02_wait")
     program = "from vgic_lib.workbook import pipeline; pipeline.run('tiny')"
