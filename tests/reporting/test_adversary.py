@@ -14,12 +14,11 @@ from vgic_lib.reporting import adversary
 
 @pytest.fixture(scope="module")
 def judged():
-    """Two pictures, files of two channel counts, one cheap judge beside the usual metrics."""
+    """Two pictures, files of two channel counts, cheap judges, and one that is not to be asked."""
     pictures = smooth_pictures(2, 70, 66)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            perceptual, "judges", lambda: {"ssimulacra2": psnr_db, "st_lpips": lambda x, x_hat: 0.25}
-        )
+        judges = {"ssimulacra2": psnr_db, "st_lpips": lambda x, x_hat: 0.25, "cvvdp": None}
+        patch.setattr(perceptual, "judges", lambda: judges)
         return pictures, adversary.reconstruct(pictures, {"few": "vaegan-2", "many": "vaegan-28"})
 
 

@@ -26,6 +26,7 @@ TABLE = Path(__file__).with_name("adversary.csv")
 GAME = Path(__file__).with_name("adversary_game.csv")
 PICTURE = Path(__file__).with_name("adversary.jpg")
 MODELS = {"nested weights": "vaegan-4", "with the adversary": "vaegan-adversarial-4"}  # that come along
+JUDGES = ("ssimulacra2", "st_lpips")  # of `perceptual.judges`
 QUALITY = 50  # of the VAE-GAN: 6 bits
 SIDE = 256  # pixels: centres are judged
 CAPTION = "Four channels, 6 bits, trained on from the same weights with the adversary and without it."
@@ -87,7 +88,8 @@ def reconstruct(pictures: Sequence[np.ndarray], models: Mapping[str, str]) -> pd
             data = codec.compress(Image.fromarray(x), model=model, quality=QUALITY)
             x_hat = to_array(codec.decompress(data))
             found = quality(x, x_hat)
-            scores = {name: score(x, x_hat) for name, score in perceptual.judges().items()}
+            judges = perceptual.judges()
+            scores = {name: judges[name](x, x_hat) for name in JUDGES}
             rows.append(
                 {"picture": place, "arm": arm, "bpp": 8 * len(data) / (x.shape[0] * x.shape[1])}
                 | {"psnr_db": found.psnr_db, "ssim": found.ssim, "ms_ssim_db": decibels(1 - found.ms_ssim)}
