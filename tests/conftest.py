@@ -4,6 +4,7 @@
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests run side by side
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # those of two threads would wait for each other busily
 
 import socket  # noqa: E402
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import PROJECT
-from helpers.surroundings import default_dtype
+from helpers.surroundings import default_dtype, threads
 from helpers.symbols import digest
 from helpers.tiny_hyperprior import tiny_model
 
@@ -43,16 +43,6 @@ def files():
         sections = model.encode(make_latents(model), setting)
         written[code] = sections, digest(model.decode(sections, setting, SIZE))
     return written
-
-
-@contextmanager
-def threads(count):
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager
@@ -124,7 +114,6 @@ def test_rows_worked_on_together(files, monkeypatch, rows):
 
 
 ENVIRONMENTS = {
-    "as here": {},
     "two threads": {"OMP_NUM_THREADS": "2"},
     "old instructions": {
         "ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",

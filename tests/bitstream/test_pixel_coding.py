@@ -6,6 +6,7 @@ import hashlib
 import numpy as np
 import pytest
 import torch
+from helpers.surroundings import threads
 from helpers.tiny_lossless import tiny_lossless
 
 from vgic_lib.bitstream import pixel_coding
@@ -48,13 +49,9 @@ def picture(seed, height, width):
 def test_two_threads_write_and_read_the_same(coder):
     pixels = picture(0, 100, 180)
     section = coder.encode(pixels, EXACT)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
+    with threads(2):
         assert coder.encode(pixels, EXACT) == section
         assert torch.equal(coder.decode(section, (100, 180), EXACT), pixels)
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_float64_writes_and_reads_the_same(coder, monkeypatch):

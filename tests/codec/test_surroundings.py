@@ -103,7 +103,7 @@ class Files(torch.utils.data.Dataset):
 
 if __name__ == "__main__":
     context = multiprocessing.get_context(sys.argv[1])
-    with context.Pool(2) as pool:
+    with context.Pool(1) as pool:
         answers = pool.map_async(same, range(2)).get(100)
     with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
         answers += pool.map(same, range(1), timeout=100)
@@ -119,7 +119,7 @@ def test_processes_of_every_kind(tmp_path, method):
     """Each may be started after this one has decoded with several threads."""
     program = tmp_path / "processes.py"
     program.write_text(PROCESSES)
-    environment = {"OMP_NUM_THREADS": "2", "PATH": "", "HOME": str(tmp_path)}
+    environment = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE", "PATH": "", "HOME": str(tmp_path)}
     command = [sys.executable, str(program), method]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
     assert answer.stdout.split() == ["True", "5"], answer.stderr

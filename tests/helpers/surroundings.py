@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What surrounds work, changed for a while: torch's default type, the largest file, closed folders."""
+"""Changed for a while: torch's default type and threads, the largest file, closed folders."""
 
 import os
 import resource
@@ -20,6 +20,17 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch compute with so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
