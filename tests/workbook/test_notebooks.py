@@ -45,11 +45,10 @@ def test_workbook_is_complete():
     assert [path.stem for path in NOTEBOOKS if re.match(r"\d", path.stem)] == WORKBOOK
 
 
-def test_stripped(notebook):
-    answer = subprocess.run(
-        [sys.executable, "-m", "nbstripout", "--verify", str(notebook)], capture_output=True, text=True
-    )
-    assert answer.returncode == 0, "run: make notebooks"
+def test_stripped():
+    command = [sys.executable, "-m", "nbstripout", "--verify", *NOTEBOOKS]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    assert answer.returncode == 0, f"run: make notebooks\n{answer.stdout}"
 
 
 def test_kernel_is_the_environment_it_runs_in(notebook):
