@@ -46,6 +46,7 @@ TESTED_ELSEWHERE = {  # modules without a test module of their name, and why
     "training/lossless_config": "tested with what it configures, in training/test_lossless.py",
     "training/settings": "tested with what it loads, in training/test_config.py",
     "training/start": "tested with what starts from weights, in training/test_hyperprior.py, test_vaegan.py",
+    "training/task": "tested with the tasks, in training/test_hyperprior.py and its neighbours",
     "training/throughput": "tested with the run that reports it, in training/test_hyperprior.py",
     "worker": "the far side of what test_cluster.py tests",
     "workbook/manifest": "tested with the runs that write it, in workbook/test_pipeline.py",

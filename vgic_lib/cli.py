@@ -154,7 +154,8 @@ def _add_train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--validation-folder", metavar="DIR", help="photographs to validate on; all others train"
     )
-    parser.add_argument("--run", required=True, metavar="NAME", help="name of the run")
+    # torchrun takes --run for one of its own options
+    parser.add_argument("--run", "--run-name", required=True, metavar="NAME", help="name of the run")
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -265,7 +266,7 @@ def _model_names(cards: Sequence["ModelCard"]) -> str:
 
 def _train(options: argparse.Namespace) -> None:
     from vgic_lib.datasets.photographs import prepare, with_validation
-    from vgic_lib.training import settings
+    from vgic_lib.training import processes, settings
     from vgic_lib.training.run import train_model
 
     base = settings.starting_point(options.model, options.preset, options.nested)
@@ -273,10 +274,14 @@ def _train(options: argparse.Namespace) -> None:
     if options.num_channels:
         values["num_channels"] = options.num_channels
     config = settings.load_config(type(base), values, base)
-    photographs = prepare(options.dataset, folder=options.folder).photographs
-    if options.validation_folder:
-        photographs = with_validation(photographs, options.validation_folder)
-    print(f"weights: {train_model(config, options.run, photographs)}")
+    with processes.joined():
+        with processes.first_alone():
+            photographs = prepare(options.dataset, folder=options.folder).photographs
+        if options.validation_folder:
+            photographs = with_validation(photographs, options.validation_folder)
+        weights = train_model(config, options.run, photographs)
+        if processes.is_first():
+            print(f"weights: {weights}")
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -35,7 +35,8 @@ def counted(label: str, total: int | None) -> Iterator[Callable[[object], None]]
 
 def _bar(label: str, items: Iterable | None, total: int | None, initial: int = 0) -> tqdm:
     live = sys.stderr.isatty()
-    quiet = os.environ.get("VGIC_PROGRESS") == "0"
+    another_shows_it = os.environ.get("RANK", "0") != "0"  # of processes that torchrun started
+    quiet = os.environ.get("VGIC_PROGRESS") == "0" or another_shows_it
     interval_s = 0.2 if live else 10.0
     return tqdm(
         items, desc=label, total=total, initial=initial, file=sys.stderr if live else sys.stdout,

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from helpers.samples import smooth_pictures
-from vgic_lib.training.config import VaeGanConfig
+from vgic_lib.networks.shared_random import Dropout
+from vgic_lib.training.config import HyperpriorConfig, VaeGanConfig
 from vgic_lib.training.loop import CHECKPOINT
 
 
@@ -63,6 +64,14 @@ ADVERSARIAL = VaeGanConfig(
     num_channels=(2,), adversarial_from=0.5, batch=1, steps=4, log_every=1, checkpoint_every_s=0.0
 )
 
+TINY = HyperpriorConfig(
+    groups=(2, 4), context_sides=(3, 1), analysis_widths=(4, 4, 8), analysis_blocks=(1, 0, 1),
+    synthesis_latent=4, synthesis_widths=(4, 4, 8),
+    synthesis_blocks=(0, 1, 1), hyper_latent=4, features=8, context=4, hidden=8, batch=8, crop_side=16,
+    late_from=0.5, late_crop_side=32, initial_crops=16, steps=6, warmup_steps=2, seed=3, log_every=2,
+    validate_every=4, checkpoint_every_s=0.0,
+)  # fmt: skip
+
 
 def pictures():
     return smooth_pictures(3, 24, 30)
@@ -96,9 +105,9 @@ class SmallDiscriminator(nn.Module):
     def __init__(self, num_channels):
         super().__init__()
         self.up, self.down = nn.ConvTranspose2d(num_channels, 3, 6, 4), nn.Conv2d(6, 4, 9, 8)
-        self.dropout = nn.Dropout(0.3)
+        self.dropout = Dropout(0.3)
 
     def forward(self, images, y):
-        condition = self.up(y).repeat(len(images) // len(y), 1, 1, 1)
+        condition = self.up(y).repeat_interleave(len(images) // len(y), 0)
         features = self.dropout(self.down(torch.cat([images, condition], 1)))
         return torch.sigmoid(features.mean((1, 2, 3)))

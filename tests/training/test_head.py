@@ -13,6 +13,7 @@ from safetensors import safe_open
 
 from vgic_lib.errors import ModelError, ParameterError
 from vgic_lib.models.store import find_head, load_model, save_model
+from vgic_lib.networks.head import noise_like
 from vgic_lib.training import head
 from vgic_lib.training.export import make_model
 from vgic_lib.training.head import HeadTask
@@ -45,12 +46,13 @@ def test_a_head_starts_as_nothing_and_leaves_the_codec_alone(config):
     body = load_model(config.start_from).network
     before = {name: value.clone() for name, value in body.state_dict().items()}
     y, quality, picture = trainer.task._decoded(x.float() / 255, torch.tensor([0.0, 3.5]))
-    with trainer.task._autocast():
+    with trainer.task.autocast():
         y_hat = body.coded(x.float() / 255, quality)[0]
         assert torch.equal(picture + 0.5, body.picture(y_hat, quality))
-    assert not trainer.task._added(trainer.task.head, y, quality, picture).any()
+    noise = noise_like(y)
+    assert not trainer.task._added(trainer.task.head, y, quality, picture, noise).any()
     losses = [trainer.train_step() for _ in range(4)]
-    assert trainer.task._added(trainer.task.head, y, quality, picture).any()
+    assert trainer.task._added(trainer.task.head, y, quality, picture, noise).any()
     assert all(torch.equal(value, body.state_dict()[name]) for name, value in before.items())
     assert ["adversarial" in row for row in losses] == [False, False, False, True]
     assert losses[0]["discriminator_loss"].item() == pytest.approx(2 * np.log(2), rel=0.05)
@@ -125,10 +127,10 @@ def test_samples_show_pictures_without_and_with_the_head(config):
 
 def test_validation_measures_what_training_minimises(config):
     task = HeadTask(config, None, torch.device("cpu"))
-    found = task.validate(task.averaged(task.weights()), pictures())
+    (found, *_) = task.validate(task.averaged(task.weights()), pictures())
     assert len(found) == 1 + 3 * 4
     heavier = HeadTask(replace(config, texture=1.0), None, torch.device("cpu"))
-    more = heavier.validate(heavier.averaged(heavier.weights()), pictures())
+    (more, *_) = heavier.validate(heavier.averaged(heavier.weights()), pictures())
     textures = [value for name, value in found.items() if "texture" in name]
     expected = found["validation_loss"] + (1.0 - config.texture) * np.mean(textures)
     assert more["validation_loss"] == pytest.approx(expected, rel=1e-3)

@@ -38,7 +38,7 @@ def test_validation_is_the_psnr_of_the_middle():
     image = np.full((220, 40, 3), 255, np.uint8)
     image[1:219, 1:39] = 191  # the middle 218 x 38 pixels
     expected = -10 * np.log10((191 / 255 - 0.5) ** 2)
-    found = validate(encoder, generator, (2, 4), [image])
+    (found,) = validate(encoder, generator, (2, 4), [image])
     assert found == {f"validation_psnr_db_{n}": pytest.approx(expected, abs=0.001) for n in (2, 4)}
 
 

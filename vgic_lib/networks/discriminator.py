@@ -5,6 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from vgic_lib.networks.shared_random import Dropout
+
 IMAGE_SIZE = (218, 178)  # pixels (H, W): its last layers are fully connected, so the size is fixed
 FAINT = 0.03  # four levels of 8 bits; what varies less, fine colour above all, hardly shows
 _PATCH_STRIDE = 7  # pixels between the patches that its start is fitted to
@@ -18,7 +20,7 @@ def _upsample(inputs: int, outputs: int, kernel: int, **options: int) -> nn.Sequ
 
 def _features(inputs: int, outputs: int, kernel: int, **options: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, **options), nn.LeakyReLU(0.2, inplace=True), nn.Dropout(0.3)
+        nn.Conv2d(inputs, outputs, kernel, **options), nn.LeakyReLU(0.2, inplace=True), Dropout(0.3)
     )
 
 
@@ -45,11 +47,10 @@ class Discriminator(nn.Module):
         """Judge images; where there are k times as many images as latents, each latent serves k of them.
 
         Args:
-            images: (kB, 3, 218, 178) in [-1, 1], k groups of B.
+            images: (Bk, 3, 218, 178) in [-1, 1], the k of the first latent first.
             y: (B, n, 54, 44) in [-1, 1].
         """
-        groups = len(images) // len(y)
-        condition = self.latent_to_image(y).repeat(groups, 1, 1, 1)  # (kB, 3, 218, 178)
+        condition = self.latent_to_image(y).repeat_interleave(len(images) // len(y), 0)  # (Bk, 3, 218, 178)
         return self.classifier(self.features(torch.cat([images, condition], 1)))[:, 0]
 
 

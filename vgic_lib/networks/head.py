@@ -51,8 +51,12 @@ class Head(Correction):
 def noise_like(y: Tensor, seed: int = 0) -> Tensor:
     """Normal noise for y (B, M, h, w), the same whenever shape and seed are: (B, NOISE * 16, h, w)."""
     random = torch.Generator().manual_seed(seed)
-    shape = len(y), NOISE * _CELL**2, *y.shape[2:]
-    return torch.randn(shape, generator=random).to(y.device)
+    return torch.randn(noise_shape(y), generator=random).to(y.device)
+
+
+def noise_shape(y: Tensor) -> tuple[int, int, int, int]:
+    """Shape of the noise for y (B, M, h, w)."""
+    return len(y), NOISE * _CELL**2, *y.shape[2:]
 
 
 class PatchDiscriminator(nn.Module):

@@ -20,6 +20,7 @@ from vgic_lib.networks.context import INDEX_UNIT, ContextModel, HyperSynthesis, 
 from vgic_lib.networks.lapped import BLOCK, LappedAnalysis, LappedSynthesis, initialise_linear
 from vgic_lib.networks.logistic import residual_bits, scale_index
 from vgic_lib.networks.quality import ANCHORS, at_quality
+from vgic_lib.networks.shared_random import uniform_like
 from vgic_lib.networks.stages import Pointwise, Stage, cells, coarse, upsample, zero
 
 QUARTER, EIGHTH = 4, 8  # sides in pixels of the cells that make positions at these scales
@@ -228,7 +229,7 @@ class Hyperprior(nn.Module):
         return self.context.traverse(features, quality, code), sum(bits), z_bits
 
     def _quantised(self, x: Tensor) -> Tensor:
-        return x + torch.empty_like(x).uniform_(-0.5, 0.5) if self.training else x.round()
+        return x + uniform_like(x, -0.5, 0.5) if self.training else x.round()
 
 
 def _straight_through(x: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ class TrainingConfig:
     bf16: Literal["auto", "on", "off"] = "auto"  # bfloat16 convolutions; auto: where the hardware has them
     log_every: int = 20  # steps between rows of metrics.csv
     validate_every: int = 250  # steps
+    validation_pictures: int = 0  # the first so many; 0: all
     checkpoint_every_s: float = 60.0  # seconds
     compile: bool = False  # torch.compile: worth its start-up time on an accelerator only
 
@@ -61,6 +62,7 @@ class TrainingConfig:
             ),
             (0 <= self.final_rate <= 1, "final_rate must lie in 0..1"),
             (self.clip_norm >= 0, "clip_norm must not be negative"),
+            (self.validation_pictures >= 0, "validation_pictures must not be negative"),
         ]
 
     def __post_init__(self) -> None:
@@ -224,5 +226,4 @@ class HyperpriorConfig(TrainingConfig, Architecture):
             ),
             (0 <= self.late_from <= 1, "late_from must lie in 0..1"),
             (min(rates) >= 0, "linear_rate, table_rate and entropy_rate must not be negative"),
-            (self.validation_pictures >= 0, "validation_pictures must not be negative"),
         ]

@@ -46,11 +46,17 @@ class CropSampler:
             self.strides = np.array([x.shape[1] for x in self.images])
             self.pixels = torch.from_numpy(np.concatenate([x.reshape(-1, 3) for x in self.images])).to(device)
 
-    def batch(self, step: int) -> torch.Tensor:
-        """Crops of one training step: (B, 3, H, W), uint8; the same ones wherever they are cut."""
+    def batch(self, step: int, share: tuple[int, int] = (0, 1)) -> torch.Tensor:
+        """Crops of one training step: (B, 3, H, W), uint8; the same ones wherever they are cut.
+
+        Args:
+            step: its number.
+            share: of the batch, its number from 0, and how many equal ones there are.
+        """
         random = np.random.default_rng((self.seed, step))
         chosen = random.choice(len(self.images), size=self.batch_size, p=self.shares)
-        places = [self._place(index, random) for index in chosen]
+        rows = self.batch_size // share[1]
+        places = [self._place(index, random) for index in chosen][share[0] * rows :][:rows]
         if self.device is not None:
             return self._gather(places)
         crops = np.stack([self._cut(*place) for place in places])

@@ -10,20 +10,21 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from vgic_lib.metrics.st_lpips import StLpipsReference
 from vgic_lib.models.head import RealismHead
 from vgic_lib.models.hyperprior import HyperpriorModel
-from vgic_lib.networks.head import Head, PatchDiscriminator, noise_like
+from vgic_lib.networks.head import Head, PatchDiscriminator, noise_like, noise_shape
+from vgic_lib.networks.shared_random import normal_like, uniform_like
 from vgic_lib.search.objectives import TERMS
 from vgic_lib.training.crops import CropSampler
 from vgic_lib.training.head_config import HeadConfig
 from vgic_lib.training.hyperprior import centre_crops
 from vgic_lib.training.losses import PEAK, update
 from vgic_lib.training.start import trained_model
-from vgic_lib.training.throughput import uses_bf16
+from vgic_lib.training.task import Task
 
 VALIDATION_QUALITIES = (0.0, 1.0, 2.5, 4.0)
 SHOWN_QUALITIES = 10, 40
@@ -31,8 +32,8 @@ SHAKE = 0.005  # deviation of the random step, about one 8-bit level
 DISTANCES = "mse", "features", "texture"
 
 
-class HeadTask:
-    """See `vgic_lib.training.loop.Task`."""
+class HeadTask(Task):
+    """See there."""
 
     def __init__(self, config: HeadConfig, sampler: CropSampler, device: torch.device) -> None:
         """Make head and discriminator for the codec that `start_from` names.
@@ -40,8 +41,7 @@ class HeadTask:
         Raises:
             ModelError: its weights are missing or damaged, or those of another kind of model.
         """
-        self.config, self.device = config, device
-        self.dtype = torch.bfloat16 if uses_bf16(config, device) else torch.float32
+        super().__init__(config, device)
         self.body = trained_model(config.start_from, HyperpriorModel).network.to(device)
         self.head = Head(self.body.architecture)
         self.head.start_from(self.body.synthesis)
@@ -55,23 +55,26 @@ class HeadTask:
             for network, rate in zip(self.networks, rates, strict=True)
         )
 
-    def weights(self) -> list[nn.Parameter]:
-        """Those of the head."""
-        return list(self.head.parameters())
+    @property
+    def saved(self) -> tuple[Head]:
+        """All but the discriminator."""
+        return self.networks[:1]
 
     def forward(self, x: Tensor) -> Tensor:
         """Code crops `x` (B, 3, H, W), uint8, and make real-looking ones of them."""
         y, quality, picture = self._decoded(x.float() / 255, torch.zeros(len(x), device=self.device))
-        return picture + self._added(self.head, y, quality, picture)
+        return picture + self._added(self.head, y, quality, picture, noise_like(y))
 
     def step(self, x: Tensor, step: int) -> dict[str, Tensor]:
         """One update of both networks on crops `x` (B, 3, H, W), uint8, each at a random quality."""
         config, x = self.config, x.float() / 255
-        quality = (torch.rand(len(x)) * config.highest_quality).to(self.device)
+        quality = uniform_like(torch.empty(len(x)), 0, config.highest_quality).to(self.device)
         y, quality, picture = self._decoded(x, quality)
-        made = picture + self._added(self.head, y, quality, picture)
+        noise = normal_like(y.new_empty(noise_shape(y)))
+        made = picture + self._added(self.head, y, quality, picture, noise)
         losses, judged = self._distances(x, made + 0.5), {}
         loss = self._loss(losses)
+        del losses["mse"]
         if config.adversarial:
             condition = self.head.normalised(y)
             judged = self._teach_discriminator(x - 0.5, made.detach(), condition)
@@ -79,22 +82,18 @@ class HeadTask:
                 judged["adversarial"] = self._judgement(x - 0.5, made, condition)
                 loss = loss + config.adversarial * judged["adversarial"]
         update(self.optimizers[0], loss, config.clip_norm)
-        psnr_db = -10 * losses.pop("mse").log10()
-        return {
-            name: value.detach()
-            for name, value in {"loss": loss, "psnr_db": psnr_db, **losses, **judged}.items()
-        }
+        losses["psnr_db"] = -10 * (made + 0.5 - x).square().mean((1, 2, 3)).log10().mean()
+        return {name: value.detach() for name, value in {"loss": loss, **losses, **judged}.items()}
 
     def _decoded(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What a decoder has of x (B, 3, H, W) in [0, 1]: input of the synthesis, quality, its output."""
-        with torch.no_grad(), self._autocast():
+        with torch.no_grad(), self.autocast():
             y_hat = self.body.coded(x, quality)[0]
             y = self.body.dequantised(y_hat, quality)
             return y, quality, self.body.synthesis(y, quality)
 
-    def _added(self, head: Head, y: Tensor, quality: Tensor, picture: Tensor) -> Tensor:
-        noise = noise_like(y, int(torch.randint(2**31, ())))
-        with self._autocast():
+    def _added(self, head: Head, y: Tensor, quality: Tensor, picture: Tensor, noise: Tensor) -> Tensor:
+        with self.autocast():
             return head(y, quality, picture, noise).float()
 
     def _distances(self, x: Tensor, x_hat: Tensor) -> dict[str, Tensor]:
@@ -102,7 +101,7 @@ class HeadTask:
         squared_error, texture = (
             TERMS[name].prepare(x)(x_hat).mean() for name in ("squared error", "texture")
         )
-        with self._autocast():
+        with self.autocast():
             features = StLpipsReference(x, "alex").score(x_hat).float().mean()
         return dict(zip(DISTANCES, (squared_error, features, texture), strict=True))
 
@@ -118,9 +117,9 @@ class HeadTask:
         Adversarial Networks through Regularization"), by differences over a small random step instead of
         second derivatives (Lin et al. 2025, "Diffusion Adversarial Post-Training", section 3.3).
         """
-        pictures, conditions = torch.cat([real, made]), torch.cat([condition, condition])
+        pictures, conditions = _pairs(real, made), condition.repeat_interleave(2, 0)
         judged = self.discriminator(pictures, conditions)
-        shaken = self.discriminator(pictures + SHAKE * torch.randn_like(pictures), conditions)
+        shaken = self.discriminator(pictures + SHAKE * normal_like(pictures), conditions)
         slope = sum((a - b).square().mean() for a, b in zip(judged, shaken, strict=True)) / SHAKE**2
         pairs = _differences(judged)
         loss = sum(F.softplus(-difference).mean() for difference in pairs)
@@ -132,21 +131,9 @@ class HeadTask:
     def _judgement(self, real: Tensor, made: Tensor, condition: Tensor) -> Tensor:
         """How clearly the discriminator tells the made pictures from the real ones, for the head to lower."""
         self.discriminator.requires_grad_(False)
-        judged = self.discriminator(torch.cat([real, made]), torch.cat([condition, condition]))
+        judged = self.discriminator(_pairs(real, made), condition.repeat_interleave(2, 0))
         self.discriminator.requires_grad_(True)
         return sum(F.softplus(difference).mean() for difference in _differences(judged))
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
-
-    def averaged(self, values: Sequence[Tensor]) -> tuple[Head]:
-        """The head on the CPU with `values` as its weights."""
-        copy = Head(self.body.architecture)
-        copy.load_state_dict(self.head.state_dict())
-        with torch.no_grad():
-            for parameter, value in zip(copy.parameters(), values, strict=True):
-                parameter.copy_(value)
-        return (copy.eval(),)
 
     @staticmethod
     def make_model(networks: tuple[Head], config: HeadConfig) -> RealismHead:
@@ -166,32 +153,33 @@ class HeadTask:
         return pictures
 
     @torch.no_grad()
-    def validate(self, networks: tuple[Head], images: Sequence[np.ndarray]) -> dict[str, float]:
+    def validate(self, networks: tuple[Head], images: Sequence[np.ndarray]) -> list[dict[str, float]]:
         """Distances at four qualities, and the mean of what training minimises but for the adversary.
 
         Columns are validation_loss, and for each quality validation_psnr_db_<quality>,
         validation_features_<quality> and validation_texture_<quality> (both of smaller is better).
         """
-        head = networks[0].to(self.device, memory_format=torch.channels_last)
-        quality, rows = torch.tensor(VALIDATION_QUALITIES), []
-        for crop in centre_crops(images[: self.config.validation_pictures]):
-            for one in quality:
-                x = crop.to(self.device)
-                y, _, picture = self._decoded(x, one[None].to(self.device))
-                x_hat = (picture + self._added(head, y, one[None], picture) + 0.5).clamp(0, 1)
-                rows.append(torch.stack(list(self._distances(x, x_hat).values())))
-        columns = dict(
-            zip(DISTANCES, torch.stack(rows).unflatten(0, (-1, len(quality))).mean(0).T, strict=True)
-        )
-        loss = self._loss(columns)
-        result = {"validation_loss": round(loss.mean().item(), 5)}
-        for k, name in enumerate(VALIDATION_QUALITIES):
-            result[f"validation_psnr_db_{name:g}"] = round(-10 * columns["mse"][k].log10().item(), 3)
-            result[f"validation_features_{name:g}"] = round(columns["features"][k].item(), 4)
-            result[f"validation_texture_{name:g}"] = round(PEAK * columns["texture"][k].item(), 2)
-        return result
+        head, rows = networks[0].to(self.device, memory_format=torch.channels_last), []
+        for crop in centre_crops(images):
+            x, losses, row = crop.to(self.device), [], {}
+            for number in VALIDATION_QUALITIES:
+                quality = torch.tensor([number], device=self.device)
+                y, _, picture = self._decoded(x, quality)
+                x_hat = (picture + self._added(head, y, quality, picture, noise_like(y)) + 0.5).clamp(0, 1)
+                distances = self._distances(x, x_hat)
+                losses.append(self._loss(distances).item())
+                row[f"validation_psnr_db_{number:g}"] = -10 * distances["mse"].log10().item()
+                row[f"validation_features_{number:g}"] = distances["features"].item()
+                row[f"validation_texture_{number:g}"] = PEAK * distances["texture"].item()
+            rows.append({"validation_loss": sum(losses) / len(losses)} | row)
+        return rows
+
+
+def _pairs(real: Tensor, made: Tensor) -> Tensor:
+    """Each original, and after it what is made of it: (2B, C, H, W)."""
+    return torch.stack([real, made], 1).flatten(0, 1)
 
 
 def _differences(judged: tuple[Tensor, ...]) -> list[Tensor]:
-    """How much more real originals look than made pictures, the second half, place by place at each scale."""
-    return [scale.chunk(2)[0] - scale.chunk(2)[1] for scale in judged]
+    """How much more real originals look than made pictures, place by place at each scale, of `_pairs`."""
+    return [scale[::2] - scale[1::2] for scale in judged]

@@ -62,5 +62,4 @@ class HeadConfig(TrainingConfig):
             (0 <= self.adversarial_from <= 1, "adversarial_from must lie in 0..1"),
             (self.discriminator_rate > 0, "discriminator_rate must be above 0"),
             (self.slope_penalty >= 0, "slope_penalty must not be negative"),
-            (self.validation_pictures >= 0, "validation_pictures must not be negative"),
         ]

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vgic_lib.errors import ModelError
 from vgic_lib.metrics.ssimulacra2 import ssimulacra2
@@ -14,11 +14,12 @@ from vgic_lib.models.hyperprior import HyperpriorModel
 from vgic_lib.networks.hyperprior import Hyperprior
 from vgic_lib.networks.lapped import BLOCK
 from vgic_lib.networks.quality import ANCHORS
+from vgic_lib.networks.shared_random import uniform_like
 from vgic_lib.training.config import HyperpriorConfig
 from vgic_lib.training.crops import CropSampler
 from vgic_lib.training.losses import objective, trade_off, update
 from vgic_lib.training.start import trained_model
-from vgic_lib.training.throughput import uses_bf16
+from vgic_lib.training.task import Task
 
 VALIDATION_SIDE = 256  # pixels at most
 VALIDATION_QUALITIES = (0.0, 2.0, 4.5, 7.0)
@@ -34,8 +35,8 @@ def _trained(config: HyperpriorConfig) -> Hyperprior:
     return network
 
 
-class HyperpriorTask:
-    """See `vgic_lib.training.Task`."""
+class HyperpriorTask(Task):
+    """See there."""
 
     def __init__(self, config: HyperpriorConfig, sampler: CropSampler, device: torch.device) -> None:
         """Make the network, from trained weights or else from the linear codec for the sampler's crops.
@@ -43,8 +44,7 @@ class HyperpriorTask:
         Raises:
             ModelError: the weights of `start_from` are missing, damaged or of other sizes.
         """
-        self.config, self.device = config, device
-        self.dtype = torch.bfloat16 if uses_bf16(config, device) else torch.float32
+        super().__init__(config, device)
         network = Hyperprior(config.architecture)
         if config.start_from:
             network.load_state_dict(_trained(config).state_dict())
@@ -90,15 +90,11 @@ class HyperpriorTask:
             fused=True,
         )
 
-    def weights(self) -> list[nn.Parameter]:
-        """All parameters."""
-        return list(self.network.parameters())
-
     def step(self, x: Tensor, step: int) -> dict[str, Tensor]:
         """One update on crops `x` (B, 3, H, W), uint8, each at a random quality."""
         x = x.float() / 255
-        quality = (torch.rand(len(x)) * (ANCHORS - 1)).to(self.device)
-        with self._autocast():
+        quality = uniform_like(torch.empty(len(x)), 0, ANCHORS - 1).to(self.device)
+        with self.autocast():
             x_hat, bits_y, bits_z = self.network(x, quality)
         x_hat, pixels = x_hat.float(), x.shape[2] * x.shape[3]
         loss = objective(self.config, quality, x, x_hat, (bits_y + bits_z) / pixels).mean()
@@ -110,22 +106,10 @@ class HyperpriorTask:
             "bpp_z": bits_z.detach().mean() / pixels,
         }
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
-
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Reconstruct crops `x` (B, 3, H, W), uint8, and estimate their rate."""
-        with self._autocast():
+        with self.autocast():
             return self.network(x.float() / 255, torch.zeros(len(x), device=self.device))
-
-    def averaged(self, values: Sequence[Tensor]) -> tuple[Hyperprior]:
-        """The network on the CPU with `values` as its weights."""
-        copy = Hyperprior(self.config.architecture)
-        copy.load_state_dict(self.network.state_dict())
-        with torch.no_grad():
-            for parameter, value in zip(copy.parameters(), values, strict=True):
-                parameter.copy_(value)
-        return (copy.eval(),)
 
     @staticmethod
     def make_model(networks: tuple[Hyperprior], config: HyperpriorConfig) -> HyperpriorModel:
@@ -136,10 +120,9 @@ class HyperpriorTask:
         """Reconstructions of x (1, 3, H, W) in [0, 1] at some settings."""
         return self.make_model(networks, self.config).shown(x)
 
-    def validate(self, networks: tuple[Hyperprior], images: Sequence[np.ndarray]) -> dict[str, float]:
+    def validate(self, networks: tuple[Hyperprior], images: Sequence[np.ndarray]) -> list[dict[str, float]]:
         """See `validate`."""
-        network = _arranged(networks[0], self.device)
-        return validate(network, self.config, centre_crops(images[: self.config.validation_pictures]))
+        return validate(_arranged(networks[0], self.device), self.config, centre_crops(images))
 
 
 def _arranged(network: Hyperprior, device: torch.device) -> Hyperprior:
@@ -160,8 +143,10 @@ def centre_crops(images: Sequence[np.ndarray]) -> Iterator[Tensor]:
 
 
 @torch.no_grad()
-def validate(network: Hyperprior, config: HyperpriorConfig, crops: Iterator[Tensor]) -> dict[str, float]:
-    """Mean rate, PSNR and SSIMULACRA2 at four qualities, everything rounded, and the mean objective.
+def validate(
+    network: Hyperprior, config: HyperpriorConfig, crops: Iterator[Tensor]
+) -> list[dict[str, float]]:
+    """Rate, PSNR and SSIMULACRA2 of each crop at four qualities, everything rounded, and its mean objective.
 
     Columns are validation_loss, and for each quality validation_bpp_<quality> (estimated),
     validation_psnr_db_<quality> and validation_ssimulacra2_<quality>.
@@ -180,10 +165,9 @@ def validate(network: Hyperprior, config: HyperpriorConfig, crops: Iterator[Tens
         x_hat, bpp = x_hat.clamp(0, 1), (bits_y + bits_z) / (x.shape[2] * x.shape[3])
         psnr_db = -10 * (x_hat - x).square().mean((1, 2, 3)).clamp(min=1e-10).log10()
         loss = objective(config, quality, x, x_hat, bpp)
-        rows.append(torch.stack([loss, bpp, psnr_db, ssimulacra2(x, x_hat)]))
-    loss, *columns = torch.stack(rows).mean(0).tolist()
-    result = {"validation_loss": round(sum(loss) / len(loss), 5)}
-    for k, quality_name in enumerate(VALIDATION_QUALITIES):
-        for name, digits, values in zip(("bpp", "psnr_db", "ssimulacra2"), (5, 3, 2), columns, strict=True):
-            result[f"validation_{name}_{quality_name:g}"] = round(values[k], digits)
-    return result
+        row = {"validation_loss": loss.mean().item()}
+        for name, values in (("bpp", bpp), ("psnr_db", psnr_db), ("ssimulacra2", ssimulacra2(x, x_hat))):
+            for number, value in zip(VALIDATION_QUALITIES, values.tolist(), strict=True):
+                row[f"validation_{name}_{number:g}"] = value
+        rows.append(row)
+    return rows

@@ -3,7 +3,8 @@
 
 What differs between models is a `Task`. Everything random in a step (crops, channel counts, qualities,
 labels, dropout) is seeded by (seed, step), so a run that was killed and resumed does exactly what an
-uninterrupted one does.
+uninterrupted one does. Several processes (`training.processes`) do the same steps, each its share of the
+crops; the first one writes all files.
 """
 
 import csv
@@ -12,23 +13,24 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vgic_lib.errors import ModelError
+from vgic_lib.errors import ModelError, ParameterError
 from vgic_lib.files import atomic_path
-from vgic_lib.models.base import LatentModel
 from vgic_lib.models.complexity import flops
-from vgic_lib.models.head import RealismHead
+from vgic_lib.networks.shared_random import share
 from vgic_lib.progress import progress
+from vgic_lib.training import processes
 from vgic_lib.training.config import TrainingConfig
 from vgic_lib.training.crops import CropSampler
 from vgic_lib.training.head import HeadTask
 from vgic_lib.training.hyperprior import HyperpriorTask
 from vgic_lib.training.lossless import LosslessTask
+from vgic_lib.training.task import Task, mean_columns
 from vgic_lib.training.throughput import matmul_rate
 from vgic_lib.training.vaegan import VaeGanTask
 
@@ -36,36 +38,6 @@ CHECKPOINT = "checkpoint.pt"
 METRICS_FILE = "metrics.csv"
 DIVERGED = 1e6  # no sound loss is as large
 BACKWARD = 3  # operations of a training step for one of its forward pass
-
-
-class Task(Protocol):
-    """One model in training."""
-
-    networks: Sequence[nn.Module | None]
-    optimizers: Sequence[torch.optim.Optimizer | None]  # a group's "rate" is its share of the learning rate
-    dtype: torch.dtype  # of most arithmetic
-
-    def weights(self) -> list[nn.Parameter]:
-        """Those that are averaged and saved."""
-
-    def step(self, x: Tensor, step: int) -> dict[str, Tensor]:
-        """One update on crops `x` (B, 3, H, W), uint8; returns losses, "loss" among them."""
-
-    def forward(self, x: Tensor) -> object:
-        """What a codec does with crops `x` (B, 3, H, W), uint8: for counting operations."""
-
-    def averaged(self, values: Sequence[Tensor]) -> tuple[nn.Module, ...]:
-        """Copies on the CPU of the networks that are saved, with `values` as their weights."""
-
-    @staticmethod
-    def make_model(networks: tuple[nn.Module, ...], config: TrainingConfig) -> LatentModel | RealismHead:
-        """The model, or head of one, of what `averaged` returns."""
-
-    def samples(self, networks: tuple[nn.Module, ...], x: Tensor) -> list[Tensor]:
-        """Reconstructions of a picture (1, 3, H, W) in [0, 1], for people to look at."""
-
-    def validate(self, networks: tuple[nn.Module, ...], images: Sequence[np.ndarray]) -> dict[str, float]:
-        """Columns of metrics.csv, all called validation_..., for what `averaged` returns."""
 
 
 TASKS: dict[str, type[Task]] = {
@@ -84,9 +56,17 @@ class Trained(NamedTuple):
 class Trainer:
     """State of a run: task, averaged weights, step and metrics."""
 
-    def __init__(self, config: TrainingConfig, images: Sequence[np.ndarray], device: str = "cpu") -> None:
-        """Set up a fresh run on `images`, (H, W, 3) uint8. Raises ParameterError if all are too small."""
+    def __init__(
+        self, config: TrainingConfig, images: Sequence[np.ndarray], device: str | torch.device = "cpu"
+    ) -> None:
+        """Set up a fresh run on `images`, (H, W, 3) uint8.
+
+        Raises:
+            ParameterError: all are too small, or processes cannot share the crops of a step evenly.
+        """
         self.config, self.device = config, torch.device(device)
+        self.share = share()
+        _check_share(config, self.share[1])
         self.images, self.step, self.elapsed_s, self.metrics = images, 0, 0.0, []
         self.sampler = self._sampler()
         torch.manual_seed(config.seed)
@@ -116,7 +96,8 @@ class Trainer:
                 group["lr"] = self.learning_rate() * group.get("rate", 1.0)
         if (self.sampler.size, self.sampler.batch_size) != self.config.sampling(self.step):
             self.sampler = self._sampler()
-        losses = self.task.step(self.sampler.batch(self.step).to(self.device, non_blocking=True), self.step)
+        crops = self.sampler.batch(self.step, self.share).to(self.device, non_blocking=True)
+        losses = self.task.step(crops, self.step)
         if self.average is not None:
             decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
             torch._foreach_lerp_(self.average, [p.detach() for p in self.task.weights()], 1 - decay)
@@ -134,9 +115,9 @@ class Trainer:
         count = BACKWARD * flops(lambda: self.task.forward(crop)) / pixels
         return count / matmul_rate(self.device, self.task.dtype)
 
-    def save(self, path: Path) -> None:
-        """Write a checkpoint at once, or not at all. Raises StorageError."""
-        state = {
+    def state(self) -> dict[str, Any]:
+        """All that a run needs to go on."""
+        return {
             "config": asdict(self.config),
             "networks": [n.state_dict() if n else None for n in self.task.networks],
             "optimizers": [o.state_dict() if o else None for o in self.task.optimizers],
@@ -145,8 +126,11 @@ class Trainer:
             "elapsed_s": self.elapsed_s,
             "metrics": self.metrics,
         }
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint at once, or not at all. Raises StorageError."""
         with atomic_path(path) as temporary:
-            torch.save(state, temporary)
+            torch.save(self.state(), temporary)
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint. Raises ModelError if it is unreadable or of another configuration."""
@@ -160,6 +144,10 @@ class Trainer:
             raise ModelError(
                 f"checkpoint {path} was made with other settings ({changed}); choose another run name"
             )
+        self.restore(state)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from the state of a run of this configuration."""
         for ours, saved in zip(
             [*self.task.networks, *self.task.optimizers],
             state["networks"] + state["optimizers"],
@@ -189,71 +177,94 @@ def train(
         folder: of the run.
         images: training photographs, each (H, W, 3) uint8.
         validation: photographs whose centre crops are reconstructed every `validate_every` steps.
-        device: "cpu", "cuda" or None: what is there.
+        device: "cpu", "cuda" or None: what is there, for each process its own.
         report: called after each validation.
 
     Raises:
+        ClusterError: another of several processes ended.
         ModelError, ParameterError, StorageError: see Trainer; ModelError also if the loss runs away.
     """
-    trainer = Trainer(config, images, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    trainer = Trainer(config, images, device or processes.device())
     checkpoint = folder / CHECKPOINT
-    if checkpoint.exists():
+    if processes.is_first() and checkpoint.exists():
         trainer.load(checkpoint)
+    if trainer.share[1] > 1:  # others may be on machines that do not see its files, or compute otherwise
+        trainer.restore(processes.from_first(trainer.state(), trainer.device))
     if trainer.step < config.steps:
         _loop(trainer, folder, validation, report or (lambda _: None))
     return Trained(trainer.averaged(), trainer.metrics)
 
 
+def _check_share(config: TrainingConfig, count: int) -> None:
+    for step in (0, max(0, config.steps - 1)):
+        if (crops := config.sampling(step)[1]) % count:
+            raise ParameterError(
+                f"{count} processes cannot share {crops} crops of a step evenly; set batch so that they can"
+            )
+
+
 def _loop(
     trainer: Trainer, folder: Path, validation: Sequence[np.ndarray], report: Callable[[Trainer], None]
 ) -> None:
-    config, utilisation = trainer.config, trainer.utilisation()
+    config, utilisation, first = trainer.config, trainer.utilisation(), processes.is_first()
+    validation = validation[: config.validation_pictures or None]
     started, saved = time.monotonic() - trainer.elapsed_s, time.monotonic()
     logged_step, logged_s = trainer.step, trainer.elapsed_s
     for _ in progress(range(trainer.step, config.steps), "training", config.steps, trainer.step):
         losses = trainer.train_step()
         last = trainer.step == config.steps
-        saving = last or time.monotonic() - saved > config.checkpoint_every_s
+        saving = first and (last or time.monotonic() - saved > config.checkpoint_every_s)
         validating = bool(validation) and (trainer.step % config.validate_every == 0 or last)
-        logging = validating or last or trainer.step % config.log_every == 0
-        if logging or saving:
-            numbers = _numbers(trainer, losses)  # waits for the device
-        if logging:
+        if validating or last or trainer.step % config.log_every == 0:
+            means = _checked(trainer, processes.mean(losses))  # waits for devices and processes
             trainer.elapsed_s = time.monotonic() - started
             steps_per_s = (trainer.step - logged_step) / max(1e-9, trainer.elapsed_s - logged_s)
-            row = _row(trainer, numbers, steps_per_s, utilisation)
+            row = _row(trainer, means, steps_per_s, utilisation)
             if validating:
-                row |= trainer.task.validate(trainer.averaged(), validation)
+                row |= _validate(trainer, validation)
             trainer.metrics.append(row)
             trainer.elapsed_s = logged_s = time.monotonic() - started
             logged_step = trainer.step
-            write_metrics(trainer.metrics, folder / METRICS_FILE)
-            if validating:
-                report(trainer)
+            if first:
+                write_metrics(trainer.metrics, folder / METRICS_FILE)
+                if validating:
+                    report(trainer)
         if saving:
+            _checked(trainer, {"loss": losses["loss"].item()})
             trainer.save(folder / CHECKPOINT)
             saved = time.monotonic()
 
 
-def _numbers(trainer: Trainer, losses: dict[str, Tensor]) -> dict[str, float]:
-    """Losses as numbers. Raises ModelError, before anything is saved, if they have run away."""
-    numbers = {name: round(value.item(), 5) for name, value in losses.items()}
-    if not abs(numbers["loss"]) < DIVERGED:  # not a number included
+def _validate(trainer: Trainer, pictures: Sequence[np.ndarray]) -> dict[str, float]:
+    """Means over validation pictures, of which each process looks at some."""
+    index, count = trainer.share
+    mine = pictures[index::count]
+    rows = trainer.task.validate(trainer.averaged(), mine) if len(mine) else []
+    return mean_columns(processes.gathered(rows))
+
+
+def _checked(trainer: Trainer, losses: dict[str, float]) -> dict[str, float]:
+    """Rounded losses. Raises ModelError, before anything is saved, if they have run away."""
+    if not abs(losses["loss"]) < DIVERGED:  # not a number included
         raise ModelError(
             f"training diverged before step {trainer.step}; start another run with a lower learning_rate"
         )
-    return numbers
+    return {name: round(value, 5) for name, value in losses.items()}
 
 
 def _row(
     trainer: Trainer, numbers: dict[str, float], steps_per_s: float, utilisation: float
 ) -> dict[str, float]:
     (height, width), batch = trainer.config.sampling(trainer.step - 1)
+    count = trainer.share[1]
+    speed = {"images_per_s": round(steps_per_s * batch, 2)}
+    if count > 1:
+        speed |= {"processes": count, "images_per_s_each": round(steps_per_s * batch / count, 2)}
     return {
         "step": trainer.step,
         "time_s": round(trainer.elapsed_s, 1),
-        "images_per_s": round(steps_per_s * batch, 2),
-        "matmul_fraction": round(steps_per_s * batch * height * width * utilisation, 4),
+        **speed,
+        "matmul_fraction": round(steps_per_s * batch * height * width * utilisation / count, 4),
     } | numbers
 
 

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from vgic_lib.networks.quality import ANCHORS, geometric
 from vgic_lib.search.objectives import TUNES, mixed
 from vgic_lib.training.config import HyperpriorConfig
+from vgic_lib.training.processes import average_gradients
 
 PEAK = 255.0**2  # of squared errors
 L1_WEIGHT = 2.0
@@ -33,11 +34,16 @@ def bce(probability: Tensor, label: Tensor) -> Tensor:
 
 
 def update(optimizer: torch.optim.Optimizer, loss: Tensor, clip_norm: float) -> None:
-    """Back-propagate a loss, clip the gradient (0: not) and step; earlier gradients are forgotten."""
+    """Back-propagate a loss, the mean over crops, clip the gradient (0: not) and step.
+
+    Earlier gradients are forgotten. Where several processes train, the gradient is that of all their crops.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    average_gradients(parameters)
     if clip_norm:
-        nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip_norm)
+        nn.utils.clip_grad_norm_(parameters, clip_norm)
     optimizer.step()
 
 

@@ -2,7 +2,7 @@
 """Networks for lossless and near-lossless files in training: bits per pixel are all there is to lose."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -20,10 +20,12 @@ from vgic_lib.networks.pixels import (
     Place,
 )
 from vgic_lib.networks.shapes import LosslessNetwork, Shapes
+from vgic_lib.networks.shared_random import normal_like
 from vgic_lib.networks.whole_numbers import WEIGHT_GRID, Linear, on_grid_, rounded
 from vgic_lib.training.crops import CropSampler
 from vgic_lib.training.losses import update
 from vgic_lib.training.lossless_config import LosslessConfig
+from vgic_lib.training.task import Task
 
 LEVELS = 3  # of a crop that are trained; the finest three have networks of their own, or share the last
 FACTORS = (0.5, 0.5, 0.6, 0.75)  # by which crops are reduced, to lose what JPEG left in them
@@ -34,10 +36,8 @@ VALIDATION_SIDE, VALIDATION_FACTOR = 160, 0.6  # pixels of a photograph, and how
 VALIDATION_ERRORS = (1, 2, 4)  # with networks for pixels within a bound
 
 
-class LosslessTask:
-    """See `vgic_lib.training.Task`."""
-
-    dtype = torch.float32
+class LosslessTask(Task):
+    """See there; whole numbers need float32 throughout."""
 
     def __init__(self, config: LosslessConfig, sampler: CropSampler, device: torch.device) -> None:
         """Make the networks, or take those of `start_from`.
@@ -45,7 +45,8 @@ class LosslessTask:
         Raises:
             ModelError: the weights of `start_from` are missing, damaged or of another kind or size.
         """
-        self.config, self.device = config, device
+        super().__init__(config, device)
+        self.dtype = torch.float32
         self.network = LosslessNetwork(config.width, config.head).to(device)
         if config.start_from:
             self.network.load_state_dict(_trained(config).state_dict())
@@ -56,9 +57,11 @@ class LosslessTask:
         betas = config.beta1, config.beta2
         self.optimizers = (torch.optim.Adam(self.weights(), config.learning_rate, betas, fused=True),)
 
-    def weights(self) -> list[nn.Parameter]:
+    def weights(self, networks: Iterable[nn.Module] | None = None) -> list[nn.Parameter]:
         """Those of the part that is trained."""
-        return [p for part in self.network.part(self.config.near) for p in part.parameters()]
+        return super().weights(
+            part for network in networks or self.saved for part in network.part(self.config.near)
+        )
 
     def step(self, x: Tensor, step: int) -> dict[str, Tensor]:
         """One update on crops `x` (B, 3, H, W), uint8, which are reduced first."""
@@ -77,8 +80,8 @@ class LosslessTask:
         mode = "bicubic" if torch.rand(()) < 0.7 else "bilinear"  # sharper and softer pictures
         x = reduced(x, self.config.crop_side, factor, mode)
         if torch.rand(()) < NOISY:
-            noise = torch.randn(x.shape) * torch.rand(()) * LARGEST_NOISE
-            x = (x + noise.to(x)).clamp(0, 255).round()
+            noise = normal_like(x) * torch.rand(()).to(x) * LARGEST_NOISE
+            x = (x + noise).clamp(0, 255).round()
         if torch.rand(()) < GRAY:
             x = x.mean(1, keepdim=True).round().expand_as(x)
         return x
@@ -88,22 +91,18 @@ class LosslessTask:
         part = self.network.part(self.config.near)
         return bits(*part, reduced(x, self.config.crop_side, 0.5, "bilinear"), (0,) * CHANNELS)
 
+    @torch.no_grad()
     def averaged(self, values: Sequence[Tensor]) -> tuple[LosslessNetwork]:
-        """The networks on the CPU with `values` as weights of the part that is trained."""
-        copy = LosslessNetwork(self.config.width, self.config.head)
-        copy.load_state_dict(self.network.state_dict())
-        with torch.no_grad():
-            weights = [p for part in copy.part(self.config.near) for p in part.parameters()]
-            for parameter, value in zip(weights, values, strict=True):
-                parameter.copy_(value)
-            if not self.config.near:  # a start for those, until they are trained
-                for ours, theirs in zip(copy.part(True), copy.part(False), strict=True):
-                    ours.load_state_dict(theirs.state_dict())
-            for layer in copy.modules():
-                if isinstance(layer, Linear):
-                    on_grid_(layer.weight, WEIGHT_GRID)
-                    on_grid_(layer.bias, WEIGHT_GRID)
-        return (copy.eval(),)
+        """The networks on the CPU, in whole numbers, with `values` as weights of the part that is trained."""
+        (network,) = super().averaged(values)
+        if not self.config.near:  # a start for those, until they are trained
+            for ours, theirs in zip(network.part(True), network.part(False), strict=True):
+                ours.load_state_dict(theirs.state_dict())
+        for layer in network.modules():
+            if isinstance(layer, Linear):
+                on_grid_(layer.weight, WEIGHT_GRID)
+                on_grid_(layer.bias, WEIGHT_GRID)
+        return (network,)
 
     @staticmethod
     def make_model(networks: tuple[LosslessNetwork], config: LosslessConfig) -> LosslessModel:
@@ -115,18 +114,21 @@ class LosslessTask:
         return self.make_model(networks, self.config).shown(x)
 
     @torch.no_grad()
-    def validate(self, networks: tuple[LosslessNetwork], images: Sequence[np.ndarray]) -> dict[str, float]:
+    def validate(
+        self, networks: tuple[LosslessNetwork], images: Sequence[np.ndarray]
+    ) -> list[dict[str, float]]:
         """Bits per pixel of reduced photographs: validation_loss, and a column for each error allowed."""
-        part = networks[0].part(self.config.near)
+        part = networks[0].to(self.device).part(self.config.near)
         allowed = VALIDATION_ERRORS if self.config.near else (0,)
-        crops = [_validation_crop(image) for image in images[: self.config.validation_pictures]]
-        pixels = sum(crop.numel() for crop in crops) / CHANNELS
-        found = {
-            e: sum(float(bits(*part, crop, (e,) * CHANNELS)) for crop in crops) / pixels for e in allowed
-        }
-        return {"validation_loss": round(sum(found.values()) / len(found), 5)} | {
-            f"validation_bits_{error}": round(value, 5) for error, value in found.items()
-        }
+        rows = []
+        for crop in map(_validation_crop, images):
+            x, pixels = crop.to(self.device), crop.numel() / CHANNELS
+            found = {error: float(bits(*part, x, (error,) * CHANNELS)) / pixels for error in allowed}
+            rows.append(
+                {"validation_loss": sum(found.values()) / len(found)}
+                | {f"validation_bits_{error}": value for error, value in found.items()}
+            )
+        return rows
 
 
 def bits(network: PixelNetwork, shapes: Shapes, x: Tensor, errors: tuple[int, ...]) -> Tensor:

@@ -47,5 +47,4 @@ class LosslessConfig(TrainingConfig):
             (min(self.width, self.head) >= 1, "width and head must be at least 1"),
             (self.crop_side >= 8 and self.crop_side % 8 == 0, "crop_side must be a multiple of 8"),
             (not self.near or bool(self.start_from), "near needs start_from: weights of a lossless run"),
-            (self.validation_pictures >= 0, "validation_pictures must not be negative"),
         ]

@@ -17,7 +17,7 @@ from vgic_lib.errors import DataError
 from vgic_lib.files import atomic_path, write_text
 from vgic_lib.images import to_image, to_tensor
 from vgic_lib.models.store import as_stored, save_model
-from vgic_lib.training import curves
+from vgic_lib.training import curves, processes
 from vgic_lib.training.config import TrainingConfig
 from vgic_lib.training.export import describe, fit_pictures, make_model
 from vgic_lib.training.loop import Trained, Trainer, train
@@ -37,7 +37,7 @@ def train_model(
 
     In outputs/runs/<run>/training/<name>/ there are, as training goes on, checkpoint.pt, metrics.csv,
     curves.png (.pdf, .csv) and samples.png (originals, then reconstructions for each channel count or for
-    some qualities), and in the end config.json.
+    some qualities), and in the end config.json. Of several processes the first one writes them.
 
     Args:
         config: of the run.
@@ -50,11 +50,11 @@ def train_model(
         Path of the weights.
 
     Raises:
-        DataError, ModelError, ParameterError, StorageError: see `vgic_lib.training.Trainer`.
+        ClusterError, DataError, ModelError, ParameterError, StorageError: see `vgic_lib.training.loop.train`.
     """
     name = name or config.name
     folder = paths.training_dir(run) / name
-    if overwrite:
+    if overwrite and processes.is_first():
         (folder / "checkpoint.pt").unlink(missing_ok=True)
     images, validation = (
         load([p for p in photographs if p.split == split]) for split in ("train", "validation")
@@ -62,9 +62,10 @@ def train_model(
     if not images:
         raise DataError("no training photographs: choose a data set whose split has some")
     trained = train(config, folder, images, validation, report=lambda t: write_report(t, folder, validation))
-    write_text(folder / "config.json", json.dumps(asdict(config), indent=2))
     weights = folder / f"{name}.safetensors"
-    export(trained, config, images, weights)
+    if processes.is_first():
+        write_text(folder / "config.json", json.dumps(asdict(config), indent=2))
+        export(trained, config, images, weights)
     return weights
 
 

@@ -16,7 +16,7 @@ from vgic_lib.networks.vaegan import STRIDE, Encoder, Generator, initialise_as_p
 from vgic_lib.training.config import VaeGanConfig
 from vgic_lib.training.crops import CropSampler
 from vgic_lib.training.start import trained_model
-from vgic_lib.training.throughput import uses_bf16
+from vgic_lib.training.task import Task
 from vgic_lib.training.vaegan_steps import (
     Networks,
     Optimizers,
@@ -51,8 +51,8 @@ def copy_first_channels(trained: nn.Module, network: nn.Module) -> None:
         value.copy_(weights[name][tuple(map(slice, value.shape))])
 
 
-class VaeGanTask:
-    """See `vgic_lib.training.Task`."""
+class VaeGanTask(Task):
+    """See there."""
 
     def __init__(self, config: VaeGanConfig, sampler: CropSampler, device: torch.device) -> None:
         """Make the networks: trained, from the linear codec for the sampler's crops, or random.
@@ -60,8 +60,7 @@ class VaeGanTask:
         Raises:
             ModelError: the weights of `start_from` are missing, damaged or for other channel counts.
         """
-        self.config, self.device = config, device
-        self.dtype = torch.bfloat16 if uses_bf16(config, device) else torch.float32
+        super().__init__(config, device)
         channels = max(config.num_channels)
         encoder, generator = Encoder(channels), Generator(channels)
         discriminator = Discriminator(channels) if config.adversarial_step < config.steps else None
@@ -108,9 +107,10 @@ class VaeGanTask:
         groups = [{"params": list(parameters), "rate": rate}]
         return torch.optim.Adam(groups, config.learning_rate, (config.beta1, config.beta2), fused=True)
 
-    def weights(self) -> list[nn.Parameter]:
-        """Those of encoder and generator."""
-        return [p for network in self.networks[:2] for p in network.parameters()]
+    @property
+    def saved(self) -> tuple[Encoder, Generator]:
+        """All but the discriminator."""
+        return self.networks[:2]
 
     def _input(self, x: Tensor) -> Tensor:
         return (x.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
@@ -122,21 +122,12 @@ class VaeGanTask:
             run = reconstruction_step
         else:
             run = head_start_step if step < ahead else adversarial_step
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+        with self.autocast():
             return run(self.networks, self.optimizers, self._input(x), self.config)
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode and decode crops `x` (B, 3, H, W), uint8; without the discriminator."""
         return self.networks.generator(self.networks.encoder(self._input(x)))
-
-    def averaged(self, values: Sequence[Tensor]) -> tuple[Encoder, Generator]:
-        """Encoder and generator on the CPU with `values` as their weights."""
-        channels = max(self.config.num_channels)
-        copies = Encoder(channels), Generator(channels)
-        with torch.no_grad():
-            for parameter, value in zip([p for n in copies for p in n.parameters()], values, strict=True):
-                parameter.copy_(value)
-        return copies
 
     @staticmethod
     def make_model(networks: tuple[Encoder, Generator], config: VaeGanConfig) -> VaeGan:
@@ -149,7 +140,9 @@ class VaeGanTask:
         """Reconstructions of x (1, 3, H, W) in [0, 1] at some settings."""
         return self.make_model(networks, self.config).shown(x)
 
-    def validate(self, networks: tuple[Encoder, Generator], images: Sequence[np.ndarray]) -> dict[str, float]:
+    def validate(
+        self, networks: tuple[Encoder, Generator], images: Sequence[np.ndarray]
+    ) -> list[dict[str, float]]:
         """See `validate`."""
         return validate(*networks, self.config.num_channels, images)
 
@@ -157,12 +150,12 @@ class VaeGanTask:
 @torch.no_grad()
 def validate(
     encoder: nn.Module, generator: nn.Module, counts: Sequence[int], images: Sequence[np.ndarray]
-) -> dict[str, float]:
-    """Mean PSNR in dB of 8-bit latents on centre crops of at most 218 x 178, for each channel count.
+) -> list[dict[str, float]]:
+    """PSNR in dB of 8-bit latents on each centre crop of at most 218 x 178, for each channel count.
 
     Columns are named validation_psnr_db_<n>. Latents are rounded, pixels are not.
     """
-    totals = dict.fromkeys(counts, 0.0)
+    rows = []
     for image in images:
         height, width = min(218, image.shape[0]), min(178, image.shape[1])
         height, width = height - (height - 2) % STRIDE, width - (width - 2) % STRIDE
@@ -170,7 +163,10 @@ def validate(
         crop = torch.from_numpy(image[top : top + height, left : left + width].copy())
         x = crop.permute(2, 0, 1)[None].float() / 127.5 - 1
         y = quantise_straight_through(encoder(x), torch.full((1, 1, 1, 1), VALIDATION_BITS))
+        row = {}
         for count in counts:
             x_hat = generator(y * channel_mask(torch.tensor([count]), y.shape[1]))
-            totals[count] -= 10 * math.log10((x_hat - x).square().mean().item() / 4 + 1e-10)
-    return {f"validation_psnr_db_{count}": round(total / len(images), 3) for count, total in totals.items()}
+            mse = (x_hat - x).square().mean().item() / 4
+            row[f"validation_psnr_db_{count}"] = -10 * math.log10(mse + 1e-10)
+        rows.append(row)
+    return rows

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vgic_lib.networks.discriminator import Discriminator
+from vgic_lib.networks.shared_random import choices, uniform_like
 from vgic_lib.networks.vaegan import Encoder, Generator
 from vgic_lib.training.config import VaeGanConfig
 from vgic_lib.training.losses import bce, distortion, update
@@ -50,10 +51,10 @@ def _latents(networks: Networks, x: Tensor, config: VaeGanConfig) -> Tensor:
     """Encode; with several channel counts or bit depths, draw one for each sample."""
     y = networks.encoder(x).float()  # bfloat16 would blur 8-bit rounding
     if config.bits:
-        choice = torch.tensor(config.bits)[torch.randint(len(config.bits), (len(x), 1, 1, 1))]
-        y = quantise_straight_through(y, choice.to(y.device))
+        bits = choices(config.bits, len(x)).to(y.device)
+        y = quantise_straight_through(y, bits[:, None, None, None])
     if config.nested:
-        counts = torch.tensor(config.num_channels)[torch.randint(len(config.num_channels), (len(x),))]
+        counts = choices(config.num_channels, len(x))
         y = y * channel_mask(counts, y.shape[1]).to(y.device)
     return y
 
@@ -123,7 +124,8 @@ def discriminator_step(
     networks: Networks, optimizers: Optimizers, x: Tensor, x_hat: Tensor, y: Tensor, config: VaeGanConfig
 ) -> dict[str, Tensor]:
     """One update of the discriminator on images `x` and `x_hat`, (B, 3, 218, 178), that have no graph."""
-    real, fake = networks.discriminator(torch.cat([x, x_hat]), y).float().chunk(2)
+    pairs = torch.stack([x, x_hat], 1).flatten(0, 1)
+    real, fake = networks.discriminator(pairs, y).float().unflatten(0, (-1, 2)).unbind(1)
     loss = bce(real, _smooth(real, 1 - LABEL_SMOOTHING)) + bce(fake, _smooth(fake, 0))
     update(optimizers.discriminator, loss, config.clip_norm)
     return {
@@ -134,4 +136,4 @@ def discriminator_step(
 
 
 def _smooth(like: Tensor, low: float) -> Tensor:
-    return torch.empty_like(like).uniform_(low, low + LABEL_SMOOTHING)
+    return uniform_like(like, low, low + LABEL_SMOOTHING)
