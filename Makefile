@@ -6,6 +6,8 @@ PYTHONS = $(PYTHON) python3.12 python3.13 python3.11 python3
 BIN = .venv/bin
 PROFILE ?= default
 .DEFAULT_GOAL = help
+# Hundreds of processes would compile the same modules again.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help results test lab env lint notebooks readme constraints clean
 
 help:  ## list the targets

@@ -12,6 +12,7 @@ from helpers.pages import PAGES, anchors, blocks, prose
 from PIL import Image
 from skimage import data
 from test_rooms import ORDER
+from torch.distributed import run as torchrun
 
 from vgic_lib.bitstream import container
 from vgic_lib.cli import build_parser
@@ -78,16 +79,16 @@ def test_the_map_lists_the_packages_in_their_order():
 
 @pytest.mark.parametrize(("page", "line"), COMMANDS, ids=name)
 def test_commands_parse(page, line):
-    words = shlex.split(line, comments=True)
+    words = [word for word in shlex.split(line, comments=True) if not re.match(r"[A-Z_]+=", word)]
     if not words:
         return
     program = words[0].removeprefix(".venv/bin/")
     if program == "vgic":
-        options = vars(build_parser().parse_args(words[1:]))
-        profile, preset = options.get("profile"), options.get("preset")
-        assert not profile or (PROJECT / "notebooks" / "profiles" / f"{profile}.yaml").exists()
-        assert not preset or preset in PRESETS
-        _check_parameters(profile, options.get("parameter") or [])
+        _check_vgic(words[1:])
+    elif program == "torchrun":
+        options = torchrun.parse_args(words[1:])
+        assert (options.module, options.training_script) == (True, "vgic_lib")
+        _check_vgic(options.training_script_args)
     elif program == "make":
         makefile = (PROJECT / "Makefile").read_text()
         assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in words[1:])
@@ -96,6 +97,14 @@ def test_commands_parse(page, line):
         command.make_context(program, words[2:])
     else:
         assert program == "python" and (PROJECT / words[1]).exists(), line
+
+
+def _check_vgic(words):
+    options = vars(build_parser().parse_args(words))
+    profile, preset = options.get("profile"), options.get("preset")
+    assert not profile or (PROJECT / "notebooks" / "profiles" / f"{profile}.yaml").exists()
+    assert not preset or preset in PRESETS
+    _check_parameters(profile, options.get("parameter") or [])
 
 
 def _check_parameters(profile, parameters):

@@ -154,7 +154,6 @@ def _add_train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--validation-folder", metavar="DIR", help="photographs to validate on; all others train"
     )
-    # torchrun takes --run for one of its own options
     parser.add_argument("--run", "--run-name", required=True, metavar="NAME", help="name of the run")
 
 
