@@ -13,10 +13,10 @@ from vgic_lib.bitstream.fixed_point import (
 )
 from vgic_lib.errors import BitstreamError, ModelError, ParameterError, VgicError
 from vgic_lib.models import hyperprior
-from vgic_lib.models.hyperprior import LARGEST_CODE, QualitySetting
+from vgic_lib.models.hyperprior import FINEST_CODE, LARGEST_CODE, QualitySetting
 
 SIZES = [(1, 1), (16, 16), (17, 33), (5, 200), (250, 130)]  # height, width
-CODES = (0, 301, 448, LARGEST_CODE)
+CODES = (0, 301, 448, LARGEST_CODE, FINEST_CODE)
 
 
 @pytest.fixture(scope="module")
@@ -130,12 +130,14 @@ def test_residuals_beyond_the_tables_are_clamped_on_both_sides(model):
 def test_settings(model):
     assert model.setting(1) == QualitySetting(0) and model.setting(100) == QualitySetting(LARGEST_CODE)
     assert len({model.setting(1 + step / 10) for step in range(991)}) == LARGEST_CODE + 1
-    assert all(model.from_code(model.code(setting)) == setting for setting in model.settings)
+    every = model.settings + model.finer
+    assert [setting.quality_code for setting in every] == [*range(FINEST_CODE + 1)]
+    assert all(model.from_code(model.code(setting)) == setting for setting in every)
     trade_offs = [model.trade_off(setting) for setting in model.settings]
     assert trade_offs == sorted(trade_offs)
     assert (trade_offs[0], trade_offs[-1]) == pytest.approx(model.lambdas)
     with pytest.raises(BitstreamError):
-        model.from_code(LARGEST_CODE + 1)
+        model.from_code(FINEST_CODE + 1)
     for quality in (0.99, 100.01, float("nan"), float("inf")):
         with pytest.raises(ParameterError):
             model.setting(quality)

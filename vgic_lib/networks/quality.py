@@ -11,7 +11,10 @@ ANCHORS = 8  # qualities at which gains and other tables are stored
 
 
 def at_quality(table: Tensor, quality: Tensor) -> Tensor:
-    """Rows of `table` (ANCHORS, C) at `quality` (B,) in [0, ANCHORS - 1], linearly interpolated: (B, C)."""
+    """Rows of `table` (ANCHORS, C) at `quality` (B,) from 0, linearly interpolated: (B, C).
+
+    Beyond ANCHORS - 1, the line through the last two anchors goes on.
+    """
     low = quality.floor().clamp(0, ANCHORS - 2)
     weight = (quality - low)[:, None].to(table)
     low = low.long()

@@ -29,7 +29,9 @@ LEVELS = 3  # of a crop that are trained; the finest three have networks of thei
 FACTORS = (0.5, 0.5, 0.6, 0.75)  # by which crops are reduced, to lose what JPEG left in them
 NOISY, GRAY = 0.12, 0.04  # shares of the steps whose crops get noise, or lose their colours
 LARGEST_NOISE = 3.0  # levels, standard deviation
-ERRORS = (0, 1, 1, 1, 2, 2, 3, 4, 6, 10, 20, 64)  # that are allowed in a step, each as often
+SOFT = 0.35  # share of the steps whose crops are softened, and then get some noise
+LARGEST_GRAIN = 2.0  # levels, standard deviation of that
+ERRORS = (0, 1, 1, 1, 1, 2, 2, 3, 4, 6, 16, 64)  # that are allowed in a step, each as often
 VALIDATION_SIDE, VALIDATION_FACTOR = 160, 0.6  # pixels of a photograph, and how much they are reduced
 VALIDATION_ERRORS = (1, 2, 4)  # with networks for pixels within a bound
 
@@ -76,9 +78,11 @@ class LosslessTask:
         factor = FACTORS[int(torch.randint(len(FACTORS), ()))]
         mode = "bicubic" if torch.rand(()) < 0.7 else "bilinear"  # sharper and softer pictures
         x = reduced(x, self.config.crop_side, factor, mode)
+        if torch.rand(()) < SOFT:
+            x = softened(x, float(torch.rand(())) / 4)
+            x = _noisy(x, LARGEST_GRAIN)
         if torch.rand(()) < NOISY:
-            noise = torch.randn(x.shape) * torch.rand(()) * LARGEST_NOISE
-            x = (x + noise.to(x)).clamp(0, 255).round()
+            x = _noisy(x, LARGEST_NOISE)
         if torch.rand(()) < GRAY:
             x = x.mean(1, keepdim=True).round().expand_as(x)
         return x
@@ -168,6 +172,19 @@ def reduced(x: Tensor, side: int, factor: float, mode: str) -> Tensor:
     size = tuple(min(side, round(length * factor)) for length in x.shape[2:])
     x = x[:, :, :before, :before].float()
     return F.interpolate(x, size, mode=mode, antialias=True).clamp(0, 255).add(0.5).floor()
+
+
+def softened(x: Tensor, share: float) -> Tensor:
+    """Pictures x (B, 3, H, W) to which both neighbours in a row, then in a column, give a share each."""
+    kernel = torch.tensor([share, 1 - 2 * share, share], device=x.device).expand(CHANNELS, 1, 1, 3)
+    x = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=CHANNELS)
+    return F.conv2d(x, kernel.transpose(2, 3), groups=CHANNELS)
+
+
+def _noisy(x: Tensor, largest: float) -> Tensor:
+    """Whole numbers: x with noise of up to a standard deviation."""
+    noise = torch.randn(x.shape) * torch.rand(()) * largest
+    return (x + noise.to(x)).clamp(0, 255).round()
 
 
 def _validation_crop(image: np.ndarray) -> Tensor:
