@@ -15,6 +15,7 @@ from vgic_lib.bitstream.container import Layout
 from vgic_lib.cli import main
 from vgic_lib.codec.exact import continuation, exact_model, writer_of
 from vgic_lib.errors import BitstreamError, ParameterError
+from vgic_lib.metrics.distortion import HIGHEST_DB, psnr_db
 from vgic_lib.models.store import load_model
 
 
@@ -69,6 +70,37 @@ def test_targets_go_on_beyond_quality_100(photo):
     assert codec.compress(photo, target_psnr=90) == exact
     lossy = codec.compress(photo, target_psnr=25)
     assert Layout.EXACT not in container.read_header(lossy).layout
+
+
+def test_more_bytes_are_never_worse(photo):
+    """Over quality 100, the settings beyond, errors, and lossless: each target has the best file of all."""
+    exact = codec.compress(photo, lossless=True)
+    best = len(codec.compress(photo, quality=100))
+    found = []
+    for share in (0, 0.1, 0.25, 0.5, 0.75, 1):
+        data = codec.compress(photo, target_bytes=round(best + share * (len(exact) - best)))
+        decoded = codec.decompress(data)
+        found.append((len(data), psnr_db(np.asarray(photo), np.asarray(decoded))))
+    assert found == sorted(found) and len(set(found)) == len(found)
+    assert found[-1] == (len(exact), HIGHEST_DB)
+
+
+def test_the_scale_of_the_desk_is_monotone(photo):
+    """Quality up to 100, then largest errors of 4 levels down to 0."""
+    scale = [{"quality": quality} for quality in (1, 50, 85, 100)] + [{"max_error": 4 - k} for k in range(5)]
+    files = [codec.compress(photo, **step) for step in scale]
+    errors = [largest_error(photo, codec.decompress(data)) for data in files]
+    sizes = [len(data) for data in files]
+    assert sizes == sorted(sizes) and errors == sorted(errors, reverse=True)
+    assert errors[-5:] == [4, 3, 2, 1, 0]
+
+
+def test_a_psnr_between_the_ranges_takes_the_smaller_file(photo):
+    finest = codec.compress(photo, quality=100)
+    target = psnr_db(np.asarray(photo), np.asarray(codec.decompress(finest))) + 1
+    data = codec.compress(photo, target_psnr=target)
+    assert psnr_db(np.asarray(photo), np.asarray(codec.decompress(data))) >= target
+    assert len(finest) < len(data) < len(codec.compress(photo, max_error=1))
 
 
 @pytest.mark.parametrize(
