@@ -4,11 +4,13 @@
     python benchmarks/trust.py [--part NAME ...] [--count N] [--seconds S]
 
 Every trial follows from its part, the seed and its number. A part goes on where it stopped, in files below
-outputs/trust/; the table in outputs/results/trust/ is written from these after each part. To begin anew,
-delete them. Exit status: 0 without a fault, 1 with one. Needs Linux or macOS; takes about an hour.
+outputs/trust/; the table in outputs/results/trust/ is written from these after each part, and keeps its rows
+of parts that were not tried here. To begin anew, delete those files. Exit status: 0 without a fault, 1 with
+one. Needs Linux or macOS; takes about an hour.
 """
 
 import argparse
+import csv
 import json
 import resource
 import subprocess
@@ -64,7 +66,7 @@ def main():
     for name in options.part:
         run(name, options.count or PARTS[name].count, options.seconds, options.state)
         rows = summary(options.state)
-        write_tables(rows, options.tables)
+        write_tables(kept(rows, options.tables) + rows, options.tables)
     sys.exit(any(row["faults"] for row in rows))
 
 
@@ -134,10 +136,18 @@ def summary(folder):
     return rows
 
 
+def kept(rows, folder):
+    """Rows of the table there is whose parts were not tried here."""
+    path, tried_here = folder / "trust.csv", {row["part"] for row in rows}
+    if not path.exists():
+        return []
+    with open(path, encoding="utf-8", newline="") as lines:
+        return [row for row in csv.DictReader(lines) if row["part"] not in tried_here]
+
+
 def write_tables(rows, folder):
     """All rows as CSV; for people, a row for each part and case with what came out."""
-    import csv
-
+    rows = sorted(rows, key=lambda row: list(PARTS).index(row["part"]))
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "trust.csv", "w", encoding="utf-8", newline="") as lines:
         writer = csv.DictWriter(lines, rows[0], lineterminator="\n")

@@ -40,6 +40,18 @@ def test_a_few_trials_of_each_part_and_some_more(tmp_path):
     assert sum(int(row["trials"]) for row in rows(tmp_path) if row["part"] == "exif") == 6
 
 
+def test_rows_of_other_parts_stay(tmp_path):
+    kept = "part,case,trials,faults,outcomes,slowest_s,peak_mib,title,seed,commit,date"
+    (tmp_path / "trust.csv").write_text(f"{kept}\nkills,x,3,0,3 killed,1.5,9,some title,13,abc,2026-01-01\n")
+    done = proof(tmp_path, "--part", "exif", "--count", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {(row["part"], row["trials"]) for row in rows(tmp_path)} >= {("kills", "3")}
+    assert (
+        "| **kill -9 at a random moment, run again** | all | **3** | **0** |"
+        in (tmp_path / "trust.md").read_text()
+    )
+
+
 def test_a_fault_is_counted(tmp_path):
     record = {"trials": 2, "outcomes": {"PNG|fault": 1, "PNG|as it lies": 1}, "faults": ["0: PNG: fault: no"]}
     record |= {"slowest_s": 0.1, "peak_mib": 9, "commit": "x", "date": "2026-01-01"}
