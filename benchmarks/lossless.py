@@ -18,25 +18,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pillow_jxl  # noqa: F401 - registers JPEG XL with Pillow
 from PIL import Image
 
 from vgic_lib import codec
+from vgic_lib.evaluation.exact_files import ERRORS, FORMATS, LOSSLESS, OURS, differences, opened, saved
 from vgic_lib.figures import ACCENT, Figure, save_figure, style
 from vgic_lib.files import write_text
 from vgic_lib.images import CROP_2020, centre_crop
-from vgic_lib.metrics.distortion import HIGHEST_DB, psnr_db
+from vgic_lib.metrics.distortion import HIGHEST_DB
 from vgic_lib.models.store import load_model
 
 PROJECT = Path(__file__).resolve().parents[1]
 STATE, RESULTS = PROJECT / "outputs" / "lossless", PROJECT / "outputs" / "results" / "lossless"
-OURS, LOSSLESS = "VGIC", "lossless"
-ERRORS = 1, 2, 4
 FINER = 128, 256, 384  # settings beyond quality 100
-EXACT = {  # name -> Pillow's format and options
-    "PNG": ("PNG", {"optimize": True}),
+EXACT = FORMATS | {  # name -> Pillow's format and options
     "WebP": ("WEBP", {"lossless": True, "method": 6, "quality": 100}),
-    "JPEG XL": ("JXL", {"lossless": True, "effort": 7}),
     "JPEG 2000": ("JPEG2000", {"irreversible": False, "mct": 1}),
     "AVIF": ("AVIF", {"quality": 100, "subsampling": "4:4:4", "speed": 6}),  # nearly: 8 bits of YCbCr
 }
@@ -50,16 +46,6 @@ COLOURS = {"JPEG XL": "#7c3aed", "JPEG 2000": "#0284c7", "AVIF": "#d97706"}
 COLUMNS = "picture", "codec", "setting", "bytes", "bpp", "psnr_db", "largest_error", "encode_s", "decode_s"
 
 
-def saved(image, kind, options):
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
-
-
-def opened(data):
-    return Image.open(io.BytesIO(data)).convert("RGB")
-
-
 def row(name, image, title, setting, encode, decode):
     """What a file of a picture is; seconds are of the processor, all threads together."""
     start = time.process_time()
@@ -67,12 +53,10 @@ def row(name, image, title, setting, encode, decode):
     middle = time.process_time()
     shown = decode(data)
     end = time.process_time()
-    before, after = (np.asarray(x.convert("RGB")) for x in (image, shown))
-    largest = int(np.abs(before.astype(int) - after).max())
+    largest, psnr = differences(image, shown)
     bpp = 8 * len(data) / (image.width * image.height)
     seconds = round(middle - start, 3), round(end - middle, 3)
-    quality = round(psnr_db(before, after), 3)
-    return name, title, setting, len(data), round(bpp, 4), quality, largest, *seconds
+    return name, title, setting, len(data), round(bpp, 4), round(psnr, 3), largest, *seconds
 
 
 def rows_of(name, image):
@@ -82,7 +66,7 @@ def rows_of(name, image):
     files = {f"quality {quality}": partial(ours, quality=quality) for quality in (86, 100)}
     finer = {code: model.finer[code - 1] for code in FINER}
     files |= {f"quality 100 + {code}": partial(ours, setting=setting) for code, setting in finer.items()}
-    files |= {f"error {error}": partial(ours, max_error=error) for error in ERRORS[::-1]}
+    files |= {f"error {error}": partial(ours, max_error=error) for error in ERRORS}
     files[LOSSLESS] = partial(ours, lossless=True)
     for setting, encode in files.items():
         yield of_picture(OURS, setting, encode, codec.decompress)
