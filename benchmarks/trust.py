@@ -26,6 +26,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), *(str(PROJECT / "tests" / name) for name in ("", "datasets", "training"))]
 
 from trust_files import damaged_exif, decoded, decoded_exact, opened_by_pillow  # noqa: E402
+from trust_pixels import kept as pixels_kept  # noqa: E402
 from trust_runs import disk_full, killed  # noqa: E402
 
 STATE, TABLES = PROJECT / "outputs" / "trust", PROJECT / "outputs" / "results" / "trust" / "tables"
@@ -46,6 +47,7 @@ class Part(NamedTuple):
 PARTS = {
     "files": Part(100_000, decoded, "altered .vgic file, decoded"),
     "exact": Part(5_000, decoded_exact, "altered .vgic file of exact pixels, decoded"),
+    "pixels": Part(5_000, pixels_kept, "generated picture in an exact or bounded file, there and back"),
     "pillow": Part(10_000, opened_by_pillow, "altered .vgic file, opened by Pillow"),
     "exif": Part(3_000, damaged_exif, "picture with damaged EXIF, read"),
     "disk": Part(163, disk_full, "disk full while a file is replaced"),  # bytes of that file + operations

@@ -23,13 +23,13 @@ def rows(folder):
 
 
 def test_a_few_trials_of_each_part_and_some_more(tmp_path):
-    done = proof(tmp_path, "--part", "files", "exact", "pillow", "exif", "disk", "--count", "4")
+    done = proof(tmp_path, "--part", "files", "exact", "pixels", "pillow", "exif", "disk", "--count", "4")
     assert done.returncode == 0, done.stdout + done.stderr
     done = proof(tmp_path, "--part", "kills", "--count", "2")
     assert done.returncode == 0 and "kills: 2 of 2" in done.stdout, done.stdout + done.stderr
     found = rows(tmp_path)
     assert {row["part"]: row["seed"] for row in found} == dict.fromkeys(
-        ("files", "exact", "pillow", "exif", "disk", "kills"), "13"
+        ("files", "exact", "pixels", "pillow", "exif", "disk", "kills"), "13"
     )
     with open(tmp_path / "exif.jsonl", "a", encoding="utf-8") as lines:
         lines.write('{"trials": 7, "outc')  # killed while it wrote
@@ -64,5 +64,5 @@ def test_a_fault_is_counted(tmp_path):
 @pytest.mark.skipif(not (TABLES / "trust.csv").exists(), reason="no proof is tracked")
 def test_the_tracked_table_has_no_fault():
     found = rows(TABLES)
-    assert {row["part"] for row in found} == {"files", "exact", "pillow", "exif", "disk", "kills"}
+    assert {row["part"] for row in found} == {"files", "exact", "pixels", "pillow", "exif", "disk", "kills"}
     assert [row for row in found if row["faults"] != "0"] == []
