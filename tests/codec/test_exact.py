@@ -63,7 +63,11 @@ def test_command_line(photo, tmp_path, capsys):
     Image.new("I;16", (9, 9)).save(tmp_path / "deep.png")
     assert main(["compress", str(tmp_path / "deep.png"), str(tmp_path / "no.vgic"), "--lossless"]) == 1
     error = capsys.readouterr().err
-    assert "more than 8 bits per channel" in error and error.count("\n") == 1 and not (tmp_path / "no.vgic").exists()
+    assert (
+        "more than 8 bits per channel" in error
+        and error.count("\n") == 1
+        and not (tmp_path / "no.vgic").exists()
+    )
 
 
 def test_targets_go_on_beyond_quality_100(photo):

@@ -32,7 +32,7 @@ from vgic_lib.networks.context import INDEX_UNIT, Pass
 from vgic_lib.networks.hyperprior import Z_STRIDE, Architecture, Hyperprior
 from vgic_lib.networks.lapped import BLOCK
 from vgic_lib.networks.logistic import SCALES, residual_bits
-from vgic_lib.networks.quality import ANCHORS, at_quality, geometric
+from vgic_lib.networks.quality import ANCHORS, at_quality, geometric, least_index
 
 STRIP = 2**14  # places of y that are made at once: 4 megapixels
 HALO = 8  # rows of y beyond a strip that its pixels, or its latents, depend on
@@ -224,10 +224,10 @@ class HyperpriorModel(LatentModel):
         """Quantised latents; `count` is told what each element costs, of z (no pass), then pass by pass."""
         y, z = latents
         quality = self._quality(setting, y)
-        costs = code_lengths(self.frequencies)
+        costs, least = code_lengths(self.frequencies), least_index(setting.network_quality)
 
         def coded(values: Tensor, index: Tensor, at: Pass | None = None) -> Tensor:
-            table = index.detach().round().clamp(0, SCALES - 1).expand_as(values).long()
+            table = index.detach().round().clamp(least, SCALES - 1).expand_as(values).long()
             residual = rounding(values).clamp(-LARGEST_RESIDUAL, LARGEST_RESIDUAL) * (table > 0)
             if torch.is_grad_enabled():
                 cost = residual_bits(residual, index)

@@ -24,3 +24,11 @@ def at_quality(table: Tensor, quality: Tensor) -> Tensor:
 def geometric(low: float, high: float, share: Share) -> Share:
     """What lies at `share`, 0 to 1, of the way from `low` to `high` in equal factors: lambda over quality."""
     return low * (high / low) ** share
+
+
+def least_index(quality: float) -> int:
+    """Smallest place in the table of scales that is used at a quality; place 0 means nothing is coded.
+
+    Beyond ANCHORS - 1 networks have not been trained, so nothing is left to their certainty.
+    """
+    return int(quality > ANCHORS - 1)
