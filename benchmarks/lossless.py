@@ -3,10 +3,11 @@
 
     python benchmarks/lossless.py FOLDER [--centres] [--only-tables]
 
-Rows are added picture by picture to outputs/lossless/; what is there already is not done again, so delete it
-to begin anew. From them come the tables and the figure in outputs/results/lossless/. What another format has
-at the bytes of a file of VGIC lies on the line between its two files nearest in length. With --centres,
-pictures are the middle 178 x 218 pixels, those of the table of 2020, and tables alone are written.
+Rows are added picture by picture to outputs/lossless/; files that have a row there are not made again, so
+delete it to begin anew. From them come the tables and the figure in outputs/results/lossless/. What another
+format has at the bytes of a file of VGIC lies on the line between its two files nearest in length; its best
+file, where all are shorter. With --centres, pictures are the middle 178 x 218 pixels, those of the table of
+2020, and tables alone are written.
 """
 
 import argparse
@@ -59,23 +60,18 @@ def row(name, image, title, setting, encode, decode):
     return name, title, setting, len(data), round(bpp, 4), round(psnr, 3), largest, *seconds
 
 
-def rows_of(name, image):
-    """Rows of one picture."""
-    of_picture, ours = partial(row, name, image), partial(codec.compress, image)
-    model = load_model("hyperprior")
-    files = {f"quality {quality}": partial(ours, quality=quality) for quality in (86, 100)}
-    finer = {code: model.finer[code - 1] for code in FINER}
-    files |= {f"quality 100 + {code}": partial(ours, setting=setting) for code, setting in finer.items()}
-    files |= {f"error {error}": partial(ours, max_error=error) for error in ERRORS}
-    files[LOSSLESS] = partial(ours, lossless=True)
-    for setting, encode in files.items():
-        yield of_picture(OURS, setting, encode, codec.decompress)
-    for title, way in EXACT.items():
-        yield of_picture(title, LOSSLESS, partial(saved, image, *way), opened)
+def ways(image):
+    """How each file of a picture is made and read, by codec and setting."""
+    ours, finer = partial(codec.compress, image), load_model("hyperprior").finer
+    files = {f"quality {quality}": {"quality": quality} for quality in (86, 100)}
+    files |= {f"quality 100 + {code}": {"setting": finer[code - 1]} for code in FINER}
+    files |= {f"error {error}": {"max_error": error} for error in ERRORS} | {LOSSLESS: {"lossless": True}}
+    made = {(OURS, setting): (partial(ours, **how), codec.decompress) for setting, how in files.items()}
+    made |= {(title, LOSSLESS): (partial(saved, image, *how), opened) for title, how in EXACT.items()}
     for title, (kind, options, qualities) in LADDERS.items():
         for quality in qualities:
-            encode = partial(saved, image, kind, options(quality))
-            yield of_picture(title, f"q{quality:g}", encode, opened)
+            made[title, f"q{quality:g}"] = partial(saved, image, kind, options(quality)), opened
+    return made
 
 
 def at_bytes(rows, size):
@@ -114,7 +110,9 @@ def bounded_table(rows):
             beside = {title: at_bytes(others[others["codec"] == title], line["bytes"]) for title in LADDERS}
             if None not in beside.values():
                 found.append({"bpp": line["bpp"], OURS: line["psnr_db"], **beside})
-        means = pd.DataFrame(found).mean().round(3).to_dict() if found else {}
+        if not found:
+            continue
+        means = pd.DataFrame(found).mean().round(3).to_dict()
         facts = {"largest_error": own["largest_error"].max(), "pictures": len(found)}
         seconds = own[["encode_s", "decode_s"]].mean().round(3).to_dict()
         lines.append({"setting": setting, **facts, **means, **seconds})
@@ -188,18 +186,20 @@ def read_rows(path):
 
 
 def measure(folder, path, centres):
-    """Rows of all pictures of a folder; those that `path` has already are not made again."""
+    """Rows of all pictures of a folder; files whose row `path` has already are not made again."""
     path.parent.mkdir(parents=True, exist_ok=True)
     done = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))[1:] if path.exists() else []
-    known = {line[0] for line in done}
+    known = {tuple(line[:3]) for line in done}
     for options in ({"lossless": True}, {"max_error": 1}, {}):  # tables are made at first use
         codec.compress(Image.new("RGB", (64, 64)), **options)
     for file in sorted(folder.glob("*.png")):
-        if file.stem not in known:
-            image = Image.open(file).convert("RGB")
-            done += rows_of(file.stem, centre_crop(image, *CROP_2020) if centres else image)
-            write_text(path, "\n".join(",".join(map(str, line)) for line in [COLUMNS, *done]) + "\n")
-            print(file.stem, flush=True)
+        image = Image.open(file).convert("RGB")
+        image = centre_crop(image, *CROP_2020) if centres else image
+        for (title, setting), way in ways(image).items():
+            if (file.stem, title, setting) not in known:
+                done.append(row(file.stem, image, title, setting, *way))
+        write_text(path, "\n".join(",".join(map(str, line)) for line in [COLUMNS, *done]) + "\n")
+        print(file.stem, flush=True)
 
 
 def main():

@@ -2,6 +2,7 @@
 """Files within a largest error, through codec, command line and Pillow, with the shipped weights."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from vgic_lib import codec
 from vgic_lib.bitstream import container
 from vgic_lib.bitstream.container import Layout
 from vgic_lib.cli import main
-from vgic_lib.codec.exact import continuation, exact_model, writer_of
+from vgic_lib.codec.exact import continuation, exact_model, notes, writer_of
 from vgic_lib.errors import BitstreamError, ParameterError
 from vgic_lib.metrics.distortion import HIGHEST_DB, psnr_db
 from vgic_lib.models.store import load_model
@@ -140,6 +141,18 @@ def test_which_model_writes(photo):
     assert writer_of(codec.compress(photo, max_error=9), lossy) is exact
 
 
+def test_files_beyond_quality_100_need_version_3_and_say_so(photo):
+    model = load_model("hyperprior")
+    data = codec.compress(photo, setting=model.finer[100])
+    header, sections = container.unpack(data)
+    assert header.version == 3 and Layout.FINER in header.layout
+    assert notes(data, model, None) == ["beyond quality 100"]
+    assert notes(codec.compress(photo, quality=100), model, None) == []
+    for setting, layout in ((header.setting, Layout(0)), (model.code(model.setting(100)), Layout.FINER)):
+        with pytest.raises(BitstreamError, match="layout is not one of its model"):
+            codec.decompress(container.pack(replace(header, setting=setting, layout=layout), sections))
+
+
 def test_old_programs_refuse_new_files_and_forged_layouts_are_refused(photo, monkeypatch):
     data = codec.compress(photo, lossless=True)
     header, *rest = container.unpack(data)
@@ -147,8 +160,6 @@ def test_old_programs_refuse_new_files_and_forged_layouts_are_refused(photo, mon
         patch.setattr(container, "VERSION", 2)
         with pytest.raises(BitstreamError, match="format version 3; update vgic"):
             container.unpack(data)
-    from dataclasses import replace
-
     forged = container.pack(replace(header, layout=Layout(0)), list(rest[0]))
     with pytest.raises(BitstreamError, match="layout is not one of its model"):
         codec.decompress(forged)

@@ -211,7 +211,8 @@ def _attempts(
     model_id = int.from_bytes(model.model_id)
 
     def attempt(setting: Setting, search_steps: int) -> bytes:
-        header = Header(model_id, model.code(setting), image.width, image.height, layout)
+        finer = Layout.FINER if setting in model.finer else Layout(0)
+        header = Header(model_id, model.code(setting), image.width, image.height, layout | finer)
         latents = _latents(model, x, setting, search_steps, tune, *watch)
         return container.pack(header, [*model.encode(latents, setting), *more])
 
