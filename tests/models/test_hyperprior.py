@@ -127,6 +127,20 @@ def test_residuals_beyond_the_tables_are_clamped_on_both_sides(model):
     assert (model.rounded((y, z), setting)[0] - decoded[0]).abs().max() < 0.2
 
 
+def test_nothing_is_left_out_beyond_quality_100(model, monkeypatch):
+    """However sure networks are, in a range that they have not been trained for."""
+    sure = model.network.context.base - 99
+    monkeypatch.setattr(model.network.context.base, "data", sure)
+    monkeypatch.setattr(model, "_exact", None)
+    left_out = []
+    for setting in (QualitySetting(LARGEST_CODE), QualitySetting(FINEST_CODE)):
+        latents = model.analysis(picture(40, 40, seed=1) / 10, setting)
+        decoded = model.decode(model.encode(latents, setting), setting, (40, 40))
+        off = (decoded[0] - latents[0]).abs()[latents[0].abs() < 100]  # others may be cut off
+        left_out.append(float(off.max()) > 0.51)
+    assert left_out == [True, False]
+
+
 def test_settings(model):
     assert model.setting(1) == QualitySetting(0) and model.setting(100) == QualitySetting(LARGEST_CODE)
     assert len({model.setting(1 + step / 10) for step in range(991)}) == LARGEST_CODE + 1

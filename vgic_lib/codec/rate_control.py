@@ -26,6 +26,7 @@ RUNGS = 897  # qualities that are told apart: as many as the hyperprior has
 TOLERANCE_BYTES = 0.03  # a file may be smaller than the target by this fraction of it
 SEARCHES = 3  # attempts with latent search at most
 RUNGS_BEYOND = 19  # finest settings of an exact model that follow on a lossy one's: errors up to 6
+MOST_BY_SEARCH = 1.0  # dB at equal bytes that latent search brings, with a margin
 TYPICAL_SAVING = 0.06  # of latent search, as a fraction of the bytes; a first guess
 
 
@@ -76,14 +77,21 @@ def meet_bytes_in(
 ) -> bytes:
     """As `meet_bytes`, among files of a model and, where its quality 100 fits, of the one that goes on there.
 
-    The better of both by `measure`. The model that goes on is exact and has nothing to search.
+    The better of both by `measure`, PSNR in dB. The model that goes on is exact and has nothing to search; a
+    search for the other is left out where it could not win.
     """
     first, *beyond = ranges
-    found = [meet_bytes(first.attempt, first.settings, target_bytes, search_steps)]
+    plain = meet_bytes(first.attempt, first.settings, target_bytes)
+    found = []
     for finer in beyond if len(first.attempt(first.usual, 0)) <= target_bytes else ():
+        exact = finer.attempt(finer.settings[-1], 0)
+        if len(exact) <= target_bytes:
+            return exact
         with suppress(ParameterError):  # its smallest file is too large
             found.append(meet_bytes(finer.attempt, finer.settings, target_bytes))
-    return max(found, key=measure) if len(found) > 1 else found[0]
+    if search_steps and not (found and measure(plain) + MOST_BY_SEARCH < measure(found[0])):
+        plain = meet_bytes(first.attempt, first.settings, target_bytes, search_steps)
+    return max([plain, *found], key=measure) if found else plain
 
 
 def meet_score_in(
