@@ -167,12 +167,13 @@ def figure(points):
             ):
                 ax.plot(part["bpp"], part["psnr_db"], label=label, color=ACCENT, marker=marker)
         top = points["psnr_db"].max() + 3
-        for line in points[points["setting"] == LOSSLESS].to_dict("records"):
+        exact = points[points["setting"] == LOSSLESS].sort_values("bpp").to_dict("records")
+        for place, line in enumerate(exact):
             colour = ACCENT if line["codec"] == OURS else COLOURS.get(line["codec"], "#6b7280")
             ax.plot([line["bpp"]], [top], marker="|", color=colour, markersize=14, clip_on=False)
             ax.annotate(
-                line["codec"], (line["bpp"], top), (0, -9), textcoords="offset points", color=colour,
-                rotation=90, ha="center", va="top", fontsize=7.5,
+                line["codec"], (line["bpp"], top), (0, -9 - 48 * (place % 3)), textcoords="offset points",
+                color=colour, rotation=90, ha="center", va="top", fontsize=7.5,
             )  # fmt: skip
         ax.set(title="PSNR (dB); at the upper edge, lossless", ylim=(None, top))
         ax.set(xlabel="rate (bits per pixel, from the length of the file)")
