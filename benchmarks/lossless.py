@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Lossless and near-lossless files of VGIC beside those of other formats, picture by picture, all decoded.
 
-    python benchmarks/lossless.py FOLDER results.csv
+    python benchmarks/lossless.py FOLDER [--centres] [--only-tables]
 
-Rows are added picture by picture; what is there already is not done again. At errors of 1 and more, JPEG XL,
-JPEG 2000 and AVIF make the best file that is no larger than VGIC's.
+Rows are added picture by picture to outputs/lossless/; files that have a row there are not made again, so
+delete it to begin anew. From them come the tables and the figure in outputs/results/lossless/. What another
+format has at the bytes of a file of VGIC lies on the line between its two files nearest in length; its best
+file, where all are shorter. With --centres, pictures are the middle 178 x 218 pixels, those of the table of
+2020, and tables alone are written.
 """
 
 import argparse
@@ -15,102 +18,219 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pillow_jxl  # noqa: F401 - registers JPEG XL with Pillow
+import pandas as pd
 from PIL import Image
 
 from vgic_lib import codec
+from vgic_lib.evaluation.exact_files import ERRORS, FORMATS, LOSSLESS, OURS, differences, opened, saved
+from vgic_lib.figures import ACCENT, Figure, save_figure, style
 from vgic_lib.files import write_text
-from vgic_lib.metrics.distortion import psnr_db
+from vgic_lib.images import CROP_2020, centre_crop
+from vgic_lib.metrics.distortion import HIGHEST_DB
+from vgic_lib.models.store import load_model
 
-ERRORS = (1, 2, 4)
-LOSSLESS = {  # name -> Pillow's format and options
-    "PNG": ("PNG", {"optimize": True}),
+PROJECT = Path(__file__).resolve().parents[1]
+STATE, RESULTS = PROJECT / "outputs" / "lossless", PROJECT / "outputs" / "results" / "lossless"
+FINER = 128, 256, 384  # settings beyond quality 100
+EXACT = FORMATS | {  # name -> Pillow's format and options
     "WebP": ("WEBP", {"lossless": True, "method": 6, "quality": 100}),
-    "JPEG XL": ("JXL", {"lossless": True, "effort": 7}),
     "JPEG 2000": ("JPEG2000", {"irreversible": False, "mct": 1}),
     "AVIF": ("AVIF", {"quality": 100, "subsampling": "4:4:4", "speed": 6}),  # nearly: 8 bits of YCbCr
 }
-BESIDE = {  # name -> format, options of a quality, qualities from small files to large
-    "JPEG XL": ("JXL", lambda q: {"quality": q, "effort": 7}, [q / 4 for q in range(340, 400)]),
-    "JPEG 2000": (
-        "JPEG2000", lambda r: {"quality_mode": "rates", "quality_layers": [r], "irreversible": True},
-        [20 / 1.03**step for step in range(80)],
-    ),
-    "AVIF": ("AVIF", lambda q: {"quality": q, "subsampling": "4:4:4", "speed": 6}, list(range(80, 101))),
+JP2 = {"quality_mode": "rates", "irreversible": True, "mct": 1}
+LADDERS = {  # name -> format, options of a quality, qualities
+    "JPEG XL": ("JXL", lambda q: {"quality": q, "effort": 7}, (88, 94, 97, 98.5, 99.3, 99.95)),
+    "JPEG 2000": ("JPEG2000", lambda r: JP2 | {"quality_layers": [r]}, (14, 10, 7.5, 6, 5, 4, 3.3)),
+    "AVIF": ("AVIF", lambda q: {"quality": q, "subsampling": "4:4:4", "speed": 6}, (80, 88, 93, 96, 98, 99)),
 }  # fmt: skip
-COLUMNS = "picture", "codec", "error", "bytes", "bpp", "psnr_db", "largest_error", "encode_s", "decode_s"
+COLOURS = {"JPEG XL": "#7c3aed", "JPEG 2000": "#0284c7", "AVIF": "#d97706"}
+COLUMNS = "picture", "codec", "setting", "bytes", "bpp", "psnr_db", "largest_error", "encode_s", "decode_s"
 
 
-def saved(image, kind, options):
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
-
-
-def row(name, image, title, error, encode, decode):
+def row(name, image, title, setting, encode, decode):
+    """What a file of a picture is; seconds are of the processor, all threads together."""
     start = time.process_time()
     data = encode()
     middle = time.process_time()
     shown = decode(data)
     end = time.process_time()
-    before, after = (np.asarray(x.convert("RGB")) for x in (image, shown))
-    largest = int(np.abs(before.astype(int) - after).max())
+    largest, psnr = differences(image, shown)
     bpp = 8 * len(data) / (image.width * image.height)
     seconds = round(middle - start, 3), round(end - middle, 3)
-    return (name, title, error, len(data), round(bpp, 4), round(psnr_db(before, after), 3), largest, *seconds)
+    return name, title, setting, len(data), round(bpp, 4), round(psnr, 3), largest, *seconds
 
 
-def opened(data):
-    return Image.open(io.BytesIO(data)).convert("RGB")
+def ways(image):
+    """How each file of a picture is made and read, by codec and setting."""
+    ours, finer = partial(codec.compress, image), load_model("hyperprior").finer
+    files = {f"quality {quality}": {"quality": quality} for quality in (86, 100)}
+    files |= {f"quality 100 + {code}": {"setting": finer[code - 1]} for code in FINER}
+    files |= {f"error {error}": {"max_error": error} for error in ERRORS} | {LOSSLESS: {"lossless": True}}
+    made = {(OURS, setting): (partial(ours, **how), codec.decompress) for setting, how in files.items()}
+    made |= {(title, LOSSLESS): (partial(saved, image, *how), opened) for title, how in EXACT.items()}
+    for title, (kind, options, qualities) in LADDERS.items():
+        for quality in qualities:
+            made[title, f"q{quality:g}"] = partial(saved, image, kind, options(quality)), opened
+    return made
 
 
-def largest_within(image, kind, options, qualities, size):
-    """Best file of a format that is no larger than `size`; the smallest where all are larger."""
-    low, high = 0, len(qualities)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (
-            (middle, high) if len(saved(image, kind, options(qualities[middle]))) <= size else (low, middle)
-        )
-    return saved(image, kind, options(qualities[low]))
+def at_bytes(rows, size):
+    """PSNR (dB) at a number of bytes on the line through files (logarithmic in bytes).
+
+    None if all are larger; that of the best where all are smaller.
+    """
+    points = rows[rows["psnr_db"] < HIGHEST_DB].sort_values("bytes")
+    if size < points["bytes"].min():
+        return None
+    return float(np.interp(np.log(size), np.log(points["bytes"]), points["psnr_db"]))
 
 
-def rows_of(name, image, errors, others):
-    of_picture = partial(row, name, image)
-    ours = {error: partial(codec.compress, image, max_error=error) for error in (0, *errors)}
-    yield of_picture("VGIC", 0, ours[0], codec.decompress)
-    for title, way in LOSSLESS.items():
-        yield of_picture(title, 0, partial(saved, image, *way), opened)
-    for error in errors:
-        mine = of_picture("VGIC", error, ours[error], codec.decompress)
-        yield mine
-        for title in others:
-            yield of_picture(title, error, partial(largest_within, image, *BESIDE[title], mine[3]), opened)
+def lossless_table(rows):
+    """A line for each format: bits per pixel of exact files, against ours, and seconds a picture."""
+    exact = rows[rows["setting"] == LOSSLESS]
+    means = exact.groupby("codec", sort=False)[[*COLUMNS[3:]]].mean()
+    means["against_vgic_percent"] = 100 * (means["bytes"] / means["bytes"][OURS] - 1)
+    means["pictures"] = exact.groupby("codec")["picture"].nunique()
+    means["largest_error"] = exact.groupby("codec")["largest_error"].max()
+    return means.drop(columns="psnr_db").round(4).reindex([OURS, *EXACT]).reset_index()
+
+
+def bounded_table(rows):
+    """A line for each setting of ours below lossless: PSNR, and that of others at equal bytes.
+
+    Means over the pictures whose files are as small in all formats, which `pictures` counts.
+    """
+    lines = []
+    for setting, own in rows[(rows["codec"] == OURS) & (rows["setting"] != LOSSLESS)].groupby(
+        "setting", sort=False
+    ):
+        found = []
+        for _, line in own.iterrows():
+            others = rows[rows["picture"] == line["picture"]]
+            beside = {title: at_bytes(others[others["codec"] == title], line["bytes"]) for title in LADDERS}
+            if None not in beside.values():
+                found.append({"bpp": line["bpp"], OURS: line["psnr_db"], **beside})
+        if not found:
+            continue
+        means = pd.DataFrame(found).mean().round(3).to_dict()
+        facts = {"largest_error": own["largest_error"].max(), "pictures": len(found)}
+        seconds = own[["encode_s", "decode_s"]].mean().round(3).to_dict()
+        lines.append({"setting": setting, **facts, **means, **seconds})
+    return pd.DataFrame(lines)
+
+
+def markdown(table, columns):
+    """`columns` gives for each column its title and its digits after the point."""
+    lines = [f"| {' | '.join(title for title, _ in columns.values())} |"]
+    lines.append(f"|{'|'.join('---' if digits is None else '---:' for _, digits in columns.values())}|")
+    for line in table.to_dict("records"):
+        cells = [
+            str(line[name]) if digits is None else "" if pd.isna(line[name]) else f"{line[name]:.{digits}f}"
+            for name, (_, digits) in columns.items()
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines).replace("-0.0 ", "0.0 ") + "\n"
+
+
+SECONDS = {"encode_s": ("encode (CPU s)", 2), "decode_s": ("decode (CPU s)", 2)}
+LOSSLESS_COLUMNS = {
+    "codec": ("", None), "bpp": ("bits per pixel", 3), "against_vgic_percent": ("size against VGIC (%)", 1),
+    "largest_error": ("largest error", 0), **SECONDS, "pictures": ("pictures", 0),
+}  # fmt: skip
+BOUNDED_COLUMNS = {
+    "setting": ("VGIC", None), "largest_error": ("largest error", 0), "bpp": ("bits per pixel", 3),
+    **{title: (f"{title} (dB)", 2) for title in (OURS, *LADDERS)}, **SECONDS, "pictures": ("pictures", 0),
+}  # fmt: skip
+
+
+def curves(rows):
+    """Mean rate and PSNR of every setting; exact files have no PSNR."""
+    means = rows.groupby(["codec", "setting"], sort=False)[["bpp", "psnr_db"]].mean().reset_index()
+    means.loc[means["setting"] == LOSSLESS, "psnr_db"] = np.nan
+    return means[means["codec"].isin([OURS, *EXACT])]
+
+
+def figure(points):
+    """PSNR over rate from quality 86 on; lossless files at the upper edge."""
+    with style():
+        drawn = Figure(figsize=(7.5, 4.5), layout="constrained")
+        ax = drawn.subplots()
+        for title in (*LADDERS, OURS):
+            own = points[(points["codec"] == title) & points["psnr_db"].notna()]
+            if title != OURS:
+                ax.plot(own["bpp"], own["psnr_db"], label=title, color=COLOURS[title], linewidth=1.4)
+                continue
+            near = own["setting"].str.startswith("error")
+            for part, marker, label in (
+                (own[~near], "D", title),
+                (own[near], "o", f"{title}, within a bound"),
+            ):
+                ax.plot(part["bpp"], part["psnr_db"], label=label, color=ACCENT, marker=marker)
+        top = points["psnr_db"].max() + 3
+        exact = points[points["setting"] == LOSSLESS].sort_values("bpp").to_dict("records")
+        for place, line in enumerate(exact):
+            colour = ACCENT if line["codec"] == OURS else COLOURS.get(line["codec"], "#6b7280")
+            ax.plot([line["bpp"]], [top], marker="|", color=colour, markersize=14, clip_on=False)
+            ax.annotate(
+                line["codec"], (line["bpp"], top), (0, -9 - 48 * (place % 3)), textcoords="offset points",
+                color=colour, rotation=90, ha="center", va="top", fontsize=7.5,
+            )  # fmt: skip
+        ax.set(title="PSNR (dB); at the upper edge, lossless", ylim=(None, top))
+        ax.set(xlabel="rate (bits per pixel, from the length of the file)")
+        ax.legend(loc="lower right")
+    return drawn
+
+
+def read_rows(path):
+    text = path.read_text(encoding="utf-8") if path.exists() else ",".join(COLUMNS)
+    return pd.read_csv(io.StringIO(text))
+
+
+def measure(folder, path, centres):
+    """Rows of all pictures of a folder; files whose row `path` has already are not made again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    done = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))[1:] if path.exists() else []
+    known = {tuple(line[:3]) for line in done}
+    for options in ({"lossless": True}, {"max_error": 1}, {}):  # tables are made at first use
+        codec.compress(Image.new("RGB", (64, 64)), **options)
+    for file in sorted(folder.glob("*.png")):
+        image = Image.open(file).convert("RGB")
+        image = centre_crop(image, *CROP_2020) if centres else image
+        for (title, setting), way in ways(image).items():
+            if (file.stem, title, setting) not in known:
+                done.append(row(file.stem, image, title, setting, *way))
+        write_text(path, "\n".join(",".join(map(str, line)) for line in [COLUMNS, *done]) + "\n")
+        print(file.stem, flush=True)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--beside", nargs="*", default=list(BESIDE), help="formats at equal bytes")
-    parser.add_argument("--errors", nargs="*", type=int, default=ERRORS, help="that are allowed, from 1 on")
+    parser.add_argument("--centres", action="store_true", help="the middle of each picture alone")
+    parser.add_argument("--only-tables", action="store_true", help="of what was measured already")
+    parser.add_argument("--state", type=Path, default=STATE, help="folder of the rows")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of tables and figure")
     options = parser.parse_args()
-    done, wanted = [], (options.errors, options.beside)
-    if options.results.exists():
-        done = list(csv.reader(options.results.read_text(encoding="utf-8").splitlines()))[1:]
-    codec.compress(Image.new("RGB", (64, 64)), lossless=True)  # tables are made at first use
-    for path in sorted(options.folder.glob("*.png")):
-        if path.stem not in {line[0] for line in done}:
-            done += rows_of(path.stem, Image.open(path).convert("RGB"), *wanted)
-            write_text(
-                options.results, "\n".join(",".join(map(str, line)) for line in [COLUMNS, *done]) + "\n"
-            )
-    print(f"{'codec':<12} error  bpp     PSNR    largest error  encode  decode (CPU s)")
-    for title, error in dict.fromkeys((line[1], str(line[2])) for line in done):
-        chosen = [line for line in done if (line[1], str(line[2])) == (title, error)]
-        means = [np.mean([float(line[k]) for line in chosen]) for k in range(4, 9)]
-        rest = f"{means[0]:.3f}  {means[1]:6.2f}  {means[2]:13.2f}  {means[3]:6.2f}  {means[4]:.2f}"
-        print(f"{title:<12} {error:>5}  {rest}")
+    suffix = "_centres" if options.centres else ""
+    path = options.state / f"rows{suffix}.csv"
+    if not options.only_tables:
+        measure(options.folder, path, options.centres)
+    rows, tables = read_rows(path), options.results / "tables"
+    tables.mkdir(parents=True, exist_ok=True)
+    write_text(tables / f"rows{suffix}.csv", rows.to_csv(index=False))
+    for name, table, columns in (
+        ("lossless", lossless_table(rows), LOSSLESS_COLUMNS),
+        ("bounded", bounded_table(rows), BOUNDED_COLUMNS),
+    ):
+        write_text(tables / f"{name}{suffix}.csv", table.to_csv(index=False))
+        write_text(tables / f"{name}{suffix}.md", markdown(table, columns))
+        print(markdown(table, columns))
+    if not options.centres:
+        points = curves(rows)
+        (options.results / "figures").mkdir(exist_ok=True)
+        save_figure(figure(points), options.results / "figures" / "rate_distortion", points)
 
 
 if __name__ == "__main__":

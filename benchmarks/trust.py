@@ -4,11 +4,13 @@
     python benchmarks/trust.py [--part NAME ...] [--count N] [--seconds S]
 
 Every trial follows from its part, the seed and its number. A part goes on where it stopped, in files below
-outputs/trust/; the table in outputs/results/trust/ is written from these after each part. To begin anew,
-delete them. Exit status: 0 without a fault, 1 with one. Needs Linux or macOS; takes about an hour.
+outputs/trust/; the table in outputs/results/trust/ is written from these after each part, and keeps its rows
+of parts that were not tried here. To begin anew, delete those files. Exit status: 0 without a fault, 1 with
+one. Needs Linux or macOS; takes about an hour.
 """
 
 import argparse
+import csv
 import json
 import resource
 import subprocess
@@ -23,7 +25,8 @@ from typing import NamedTuple
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), *(str(PROJECT / "tests" / name) for name in ("", "datasets", "training"))]
 
-from trust_files import damaged_exif, decoded, opened_by_pillow  # noqa: E402
+from trust_files import damaged_exif, decoded, decoded_exact, opened_by_pillow  # noqa: E402
+from trust_pixels import kept as pixels_kept  # noqa: E402
 from trust_runs import disk_full, killed  # noqa: E402
 
 STATE, TABLES = PROJECT / "outputs" / "trust", PROJECT / "outputs" / "results" / "trust" / "tables"
@@ -43,6 +46,8 @@ class Part(NamedTuple):
 
 PARTS = {
     "files": Part(100_000, decoded, "altered .vgic file, decoded"),
+    "exact": Part(5_000, decoded_exact, "altered .vgic file of exact pixels, decoded"),
+    "pixels": Part(5_000, pixels_kept, "generated picture in an exact or bounded file, there and back"),
     "pillow": Part(10_000, opened_by_pillow, "altered .vgic file, opened by Pillow"),
     "exif": Part(3_000, damaged_exif, "picture with damaged EXIF, read"),
     "disk": Part(163, disk_full, "disk full while a file is replaced"),  # bytes of that file + operations
@@ -63,7 +68,7 @@ def main():
     for name in options.part:
         run(name, options.count or PARTS[name].count, options.seconds, options.state)
         rows = summary(options.state)
-        write_tables(rows, options.tables)
+        write_tables(kept(rows, options.tables) + rows, options.tables)
     sys.exit(any(row["faults"] for row in rows))
 
 
@@ -133,10 +138,18 @@ def summary(folder):
     return rows
 
 
+def kept(rows, folder):
+    """Rows of the table there is whose parts were not tried here."""
+    path, tried_here = folder / "trust.csv", {row["part"] for row in rows}
+    if not path.exists():
+        return []
+    with open(path, encoding="utf-8", newline="") as lines:
+        return [row for row in csv.DictReader(lines) if row["part"] not in tried_here]
+
+
 def write_tables(rows, folder):
     """All rows as CSV; for people, a row for each part and case with what came out."""
-    import csv
-
+    rows = sorted(rows, key=lambda row: list(PARTS).index(row["part"]))
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "trust.csv", "w", encoding="utf-8", newline="") as lines:
         writer = csv.DictWriter(lines, rows[0], lineterminator="\n")

@@ -13,6 +13,7 @@ import skimage
 from helpers.mutations import damaged_exif_block, mutation
 from helpers.pictures import ramps, saved
 from helpers.tiny_hyperprior import tiny_model
+from helpers.tiny_lossless import tiny_lossless
 from PIL import Image, UnidentifiedImageError
 
 import vgic_lib.pillow_plugin  # noqa: F401 - Pillow learns the format
@@ -27,7 +28,15 @@ FORMATS = ("JPEG", "PNG", "WEBP")
 
 def decoded(seed, number):
     """Decode an altered file, for a program that trusts nobody."""
-    altered = mutation(originals(), seed, number)
+    return _decoded(mutation(originals(), seed, number))
+
+
+def decoded_exact(seed, number):
+    """Decode an altered file whose pixels are exact, or within a bound."""
+    return _decoded(mutation(exact_originals(), seed, number))
+
+
+def _decoded(altered):
     try:
         with limited():
             codec.decompress(altered.data, max_pixels=MAX_PIXELS)
@@ -94,18 +103,40 @@ def _give_up(*_):
 @cache
 def originals():
     """Whole files, mostly of the fast tiny model; limits time and memory from here on."""
-    tiny, find_model = tiny_model(), store.find_model
-    store.find_model = lambda name: tiny if name == tiny.model_id else find_model(name)
+    counts = {
+        tiny_model(): TINY,
+        store.load_model("vaegan"): SHIPPED,
+        store.load_model("hyperprior"): SHIPPED,
+    }
+    return whole_files(counts, lambda place: {})
+
+
+@cache
+def exact_originals():
+    """Whole files of exact pixels and of pixels within some bounds; limits as for `originals`."""
+    counts = {tiny_lossless(): TINY, store.load_model("lossless"): SHIPPED}
+    return whole_files(counts, lambda place: {"max_error": (0, 0, 1, 2, 5, 64)[place % 6]})
+
+
+def whole_files(counts, options):
+    """So many files of each model, with options by number; limits time and memory from here on."""
+    find_model, known = store.find_model, {model.model_id: model for model in counts}
+    store.find_model = lambda name: known.get(name) or find_model(name)
     photograph = Image.fromarray(skimage.data.astronaut()).crop((150, 50, 190, 90))
     files = []
-    counts = {tiny: TINY, store.load_model("vaegan"): SHIPPED, store.load_model("hyperprior"): SHIPPED}
     for model, count in counts.items():
         for place in range(count):
             mode, size = ("RGB", "LA", "L", "RGBA")[place % 4], ((23, 17), (1, 1), (9, 33))[place // 4 % 3]
             image = photograph.resize(size).convert(mode)
             more = {"exif": b"II*\0some", "xmp": b"<x/>"} if place % 3 == 0 else {}
-            files.append(codec.compress(image, model=model, **more))
+            files.append(codec.compress(image, model=model, **more, **options(place)))
             codec.decompress(files[-1])  # whatever a model makes once is made now
+    set_limits()
+    return files
+
+
+def set_limits():
+    """Of time and memory, for all trials from here on."""
     warnings.simplefilter("ignore")  # Pillow warns of half of these files
     signal.signal(signal.SIGALRM, _give_up)
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses twice as many
@@ -113,4 +144,3 @@ def originals():
         with open("/proc/self/statm", encoding="ascii") as sizes:
             size = int(sizes.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (size + LIMIT_BYTES, resource.RLIM_INFINITY))
-    return files

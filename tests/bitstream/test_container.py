@@ -80,7 +80,7 @@ def test_garbage_behind_a_right_checksum(body: bytes) -> None:
         (b"\x89PNG\r\n\x1a\n", "not a .vgic file"),
         (b"VGIC\x04", "version 4; update vgic"),
         (b"VGIC\x00" + bytes(20), "version"),
-        (b"VGIC\x01\x10", "layout"),
+        (b"VGIC\x01\x20", "layout"),
         (b"VGIC\x01\x00\x00", "model_id is cut short"),
         (b"VGIC\x01\x00abcdee\x00\x01", "width is 0"),
         (b"VGIC\x01\x00abcdee\xff\xff\xff", "width is too large"),

@@ -2,6 +2,7 @@
 """Files within a largest error, through codec, command line and Pillow, with the shipped weights."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from vgic_lib import codec
 from vgic_lib.bitstream import container
 from vgic_lib.bitstream.container import Layout
 from vgic_lib.cli import main
-from vgic_lib.codec.exact import continuation, exact_model, writer_of
+from vgic_lib.codec.exact import continuation, exact_model, notes, writer_of
 from vgic_lib.errors import BitstreamError, ParameterError
+from vgic_lib.metrics.distortion import HIGHEST_DB, psnr_db
 from vgic_lib.models.store import load_model
 
 
@@ -59,6 +61,14 @@ def test_command_line(photo, tmp_path, capsys):
     assert largest_error(photo, Image.open(tmp_path / "out.png")) == 3
     assert main(["compress", str(tmp_path / "in.png"), str(tmp_path / "no.vgic"), "--max-error", "65"]) == 1
     assert "0..64" in capsys.readouterr().err and not (tmp_path / "no.vgic").exists()
+    Image.new("I;16", (9, 9)).save(tmp_path / "deep.png")
+    assert main(["compress", str(tmp_path / "deep.png"), str(tmp_path / "no.vgic"), "--lossless"]) == 1
+    error = capsys.readouterr().err
+    assert (
+        "more than 8 bits per channel" in error
+        and error.count("\n") == 1
+        and not (tmp_path / "no.vgic").exists()
+    )
 
 
 def test_targets_go_on_beyond_quality_100(photo):
@@ -69,6 +79,37 @@ def test_targets_go_on_beyond_quality_100(photo):
     assert codec.compress(photo, target_psnr=90) == exact
     lossy = codec.compress(photo, target_psnr=25)
     assert Layout.EXACT not in container.read_header(lossy).layout
+
+
+def test_more_bytes_are_never_worse(photo):
+    """Over quality 100, the settings beyond, errors, and lossless: each target has the best file of all."""
+    exact = codec.compress(photo, lossless=True)
+    best = len(codec.compress(photo, quality=100))
+    found = []
+    for share in (0, 0.1, 0.25, 0.5, 0.75, 1):
+        data = codec.compress(photo, target_bytes=round(best + share * (len(exact) - best)))
+        decoded = codec.decompress(data)
+        found.append((len(data), psnr_db(np.asarray(photo), np.asarray(decoded))))
+    assert found == sorted(found) and len(set(found)) == len(found)
+    assert found[-1] == (len(exact), HIGHEST_DB)
+
+
+def test_the_scale_of_the_desk_is_monotone(photo):
+    """Quality up to 100, then largest errors of 4 levels down to 0."""
+    scale = [{"quality": quality} for quality in (1, 50, 85, 100)] + [{"max_error": 4 - k} for k in range(5)]
+    files = [codec.compress(photo, **step) for step in scale]
+    errors = [largest_error(photo, codec.decompress(data)) for data in files]
+    sizes = [len(data) for data in files]
+    assert sizes == sorted(sizes) and errors == sorted(errors, reverse=True)
+    assert errors[-5:] == [4, 3, 2, 1, 0]
+
+
+def test_a_psnr_between_the_ranges_takes_the_smaller_file(photo):
+    finest = codec.compress(photo, quality=100)
+    target = psnr_db(np.asarray(photo), np.asarray(codec.decompress(finest))) + 1
+    data = codec.compress(photo, target_psnr=target)
+    assert psnr_db(np.asarray(photo), np.asarray(codec.decompress(data))) >= target
+    assert len(finest) < len(data) < len(codec.compress(photo, max_error=1))
 
 
 @pytest.mark.parametrize(
@@ -100,6 +141,18 @@ def test_which_model_writes(photo):
     assert writer_of(codec.compress(photo, max_error=9), lossy) is exact
 
 
+def test_files_beyond_quality_100_need_version_3_and_say_so(photo):
+    model = load_model("hyperprior")
+    data = codec.compress(photo, setting=model.finer[100])
+    header, sections = container.unpack(data)
+    assert header.version == 3 and Layout.FINER in header.layout
+    assert notes(data, model, None) == ["beyond quality 100"]
+    assert notes(codec.compress(photo, quality=100), model, None) == []
+    for setting, layout in ((header.setting, Layout(0)), (model.code(model.setting(100)), Layout.FINER)):
+        with pytest.raises(BitstreamError, match="layout is not one of its model"):
+            codec.decompress(container.pack(replace(header, setting=setting, layout=layout), sections))
+
+
 def test_old_programs_refuse_new_files_and_forged_layouts_are_refused(photo, monkeypatch):
     data = codec.compress(photo, lossless=True)
     header, *rest = container.unpack(data)
@@ -107,8 +160,6 @@ def test_old_programs_refuse_new_files_and_forged_layouts_are_refused(photo, mon
         patch.setattr(container, "VERSION", 2)
         with pytest.raises(BitstreamError, match="format version 3; update vgic"):
             container.unpack(data)
-    from dataclasses import replace
-
     forged = container.pack(replace(header, layout=Layout(0)), list(rest[0]))
     with pytest.raises(BitstreamError, match="layout is not one of its model"):
         codec.decompress(forged)

@@ -12,12 +12,15 @@ import skimage
 from helpers import PROJECT
 from helpers.symbols import digest
 from helpers.tiny_hyperprior import tiny_model
+from helpers.tiny_lossless import tiny_lossless
 from PIL import Image
 
 from vgic_lib import codec
 from vgic_lib.bitstream import container
+from vgic_lib.bitstream.container import Layout
 from vgic_lib.models import store
-from vgic_lib.models.hyperprior import LARGEST_CODE, QualitySetting
+from vgic_lib.models.hyperprior import FINEST_CODE, LARGEST_CODE, QualitySetting
+from vgic_lib.models.lossless import MaxError, bound
 from vgic_lib.models.store import load_model
 from vgic_lib.models.vaegan import BitSetting
 
@@ -32,8 +35,17 @@ CASES = {
     "tiny-rgb-q333": ("RGB", (65, 63), QualitySetting(333)),
     "tiny-gray-q448": ("L", (1, 1), QualitySetting(448)),
     "tiny-rgba-q896": ("RGBA", (47, 33), QualitySetting(LARGEST_CODE)),
+    "tiny-rgb-q1280": ("RGB", (34, 50), QualitySetting(FINEST_CODE)),
+    "lossless-rgb-e0": ("RGB", (90, 66), bound(0)),
+    "lossless-gray-e1": ("L", (40, 31), bound(1)),
+    "tiny-exact-rgb-e0": ("RGB", (65, 63), bound(0)),
+    "tiny-exact-rgb-e1": ("RGB", (200, 130), MaxError(1, 0, 1)),
+    "tiny-exact-gray-e0": ("L", (77, 31), bound(0)),
+    "tiny-exact-gray-e4": ("L", (1, 1), bound(4)),
+    "tiny-exact-rgba-e0": ("RGBA", (47, 33), bound(0)),
+    "tiny-exact-rgba-e64": ("RGBA", (1, 70), bound(64)),
 }
-TOLERANCE = 2  # levels: pixels come from floating-point convolutions, symbols do not
+TOLERANCE = 2  # levels: pixels of lossy files come from floating-point convolutions, symbols do not
 
 
 def original(mode, size):
@@ -46,16 +58,17 @@ def original(mode, size):
 
 @pytest.fixture(scope="module")
 def tiny():
-    return tiny_model()
+    """Models that follow from no training, by the start of the names of their files."""
+    return {"tiny-exact": tiny_lossless(), "tiny": tiny_model()}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def installed(tiny):
-    """The tiny hyperprior is found by its id, as shipped weights are."""
-    find_model = store.find_model
+    """The tiny models are found by their ids, as shipped weights are."""
+    find_model, ids = store.find_model, {model.model_id: model for model in tiny.values()}
 
     def find(model_id):
-        return tiny if model_id == tiny.model_id else find_model(model_id)
+        return ids.get(model_id) or find_model(model_id)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "find_model", find)
@@ -75,7 +88,8 @@ def regenerate(request, installed, tiny):
     if request.config.getoption("--regen-golden"):
         digests = {}
         for name, (mode, size, setting) in CASES.items():
-            model = load_model("vaegan") if isinstance(setting, BitSetting) else tiny
+            chosen = [model for start, model in tiny.items() if name.startswith(start)]
+            model = [*chosen, load_model("vaegan" if isinstance(setting, BitSetting) else "lossless")][0]
             data, picture = codec.encode(original(mode, size), model=model, setting=setting)
             (FOLDER / f"{name}.vgic").write_bytes(data)
             picture.save(FOLDER / f"{name}.png")
@@ -91,7 +105,15 @@ def test_symbols_are_the_same_for_ever(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_picture_is_the_same_to_within_rounding(name):
-    picture = codec.decompress((FOLDER / f"{name}.vgic").read_bytes())
-    expected = Image.open(FOLDER / f"{name}.png")
-    assert (picture.mode, picture.size) == (expected.mode, expected.size) == CASES[name][:2]
-    assert np.abs(np.subtract(picture, expected, dtype=float)).max() <= TOLERANCE
+    data = (FOLDER / f"{name}.vgic").read_bytes()
+    picture, expected = codec.decompress(data), Image.open(FOLDER / f"{name}.png")
+    mode, size, setting = CASES[name]
+    assert (picture.mode, picture.size) == (expected.mode, expected.size) == (mode, size)
+    exact = Layout.EXACT in container.read_header(data).layout
+    assert levels_apart(picture, expected) <= (0 if exact else TOLERANCE)
+    if exact:
+        assert levels_apart(picture, original(mode, size)) <= setting.largest
+
+
+def levels_apart(one, other):
+    return np.abs(np.subtract(one, other, dtype=float)).max()

@@ -61,8 +61,9 @@ def wild_header(random, data):
     data = bytearray(data)
     data[5:19] = random.bytes(14)[:1] + data[6:10] + random.bytes(9)
     if random.integers(2):
-        data[5] %= 8
-    data[4] = 1 + (data[5] >> 2) % 2
+        data[5] %= 32
+    layout = Layout(data[5] % 32)
+    data[4] = 3 if (Layout.EXACT | Layout.FINER) & layout else 1 + (Layout.METADATA in layout)
     return with_checksum(bytes(data))
 
 
@@ -74,7 +75,7 @@ def forged_fields(random, data):
         "width": width,
         "height": min(height, container.MAX_PIXELS // width),
         "setting": int(random.integers(2**16) if random.integers(2) else random.integers(1024)),
-        "layout": Layout(int(random.integers(8))),
+        "layout": Layout(int(random.integers(32))),
         "model_id": int(random.integers(2**32)),
     }
     chosen = random.permutation([*forged])[: random.integers(1, 4)]

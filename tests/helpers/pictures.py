@@ -16,6 +16,24 @@ UPRIGHT = {  # orientation -> what turns an upright picture into the one that is
 }  # fmt: skip
 
 
+KINDS = "noise", "flat", "slope", "extremes", "gray", "one colour apart"  # of generated pictures
+
+
+def generated(random, kind, height, width):
+    """Pixels (H, W, 3), uint8, of a kind."""
+    shape, one = (height, width, 3), (height, width, 1)
+    slope = np.add.outer(2 * np.arange(height), np.arange(width))[..., None]
+    pixels = {
+        "noise": lambda: random.integers(0, 256, shape),
+        "flat": lambda: np.broadcast_to(random.integers(0, 256, 3), shape),
+        "slope": lambda: (slope + random.integers(9, size=shape)) % 256,
+        "extremes": lambda: 255 * random.integers(0, 2, shape),
+        "gray": lambda: np.broadcast_to(random.integers(0, 256, one), shape),
+        "one colour apart": lambda: random.integers(0, 256, one) * (0, 0, 1),
+    }[kind]()
+    return pixels.astype(np.uint8)
+
+
 def noise(mode="RGB", size=(7, 5), seed=0):
     """Picture of random pixels."""
     channels = len(Image.new(mode, (1, 1)).getbands())

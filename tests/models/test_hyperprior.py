@@ -13,10 +13,10 @@ from vgic_lib.bitstream.fixed_point import (
 )
 from vgic_lib.errors import BitstreamError, ModelError, ParameterError, VgicError
 from vgic_lib.models import hyperprior
-from vgic_lib.models.hyperprior import LARGEST_CODE, QualitySetting
+from vgic_lib.models.hyperprior import FINEST_CODE, LARGEST_CODE, QualitySetting
 
 SIZES = [(1, 1), (16, 16), (17, 33), (5, 200), (250, 130)]  # height, width
-CODES = (0, 301, 448, LARGEST_CODE)
+CODES = (0, 301, 448, LARGEST_CODE, FINEST_CODE)
 
 
 @pytest.fixture(scope="module")
@@ -127,15 +127,31 @@ def test_residuals_beyond_the_tables_are_clamped_on_both_sides(model):
     assert (model.rounded((y, z), setting)[0] - decoded[0]).abs().max() < 0.2
 
 
+def test_nothing_is_left_out_beyond_quality_100(model, monkeypatch):
+    """However sure networks are, in a range that they have not been trained for."""
+    sure = model.network.context.base - 99
+    monkeypatch.setattr(model.network.context.base, "data", sure)
+    monkeypatch.setattr(model, "_exact", None)
+    left_out = []
+    for setting in (QualitySetting(LARGEST_CODE), QualitySetting(FINEST_CODE)):
+        latents = model.analysis(picture(40, 40, seed=1) / 10, setting)
+        decoded = model.decode(model.encode(latents, setting), setting, (40, 40))
+        off = (decoded[0] - latents[0]).abs()[latents[0].abs() < 100]  # others may be cut off
+        left_out.append(float(off.max()) > 0.51)
+    assert left_out == [True, False]
+
+
 def test_settings(model):
     assert model.setting(1) == QualitySetting(0) and model.setting(100) == QualitySetting(LARGEST_CODE)
     assert len({model.setting(1 + step / 10) for step in range(991)}) == LARGEST_CODE + 1
-    assert all(model.from_code(model.code(setting)) == setting for setting in model.settings)
+    every = model.settings + model.finer
+    assert [setting.quality_code for setting in every] == [*range(FINEST_CODE + 1)]
+    assert all(model.from_code(model.code(setting)) == setting for setting in every)
     trade_offs = [model.trade_off(setting) for setting in model.settings]
     assert trade_offs == sorted(trade_offs)
     assert (trade_offs[0], trade_offs[-1]) == pytest.approx(model.lambdas)
     with pytest.raises(BitstreamError):
-        model.from_code(LARGEST_CODE + 1)
+        model.from_code(FINEST_CODE + 1)
     for quality in (0.99, 100.01, float("nan"), float("inf")):
         with pytest.raises(ParameterError):
             model.setting(quality)

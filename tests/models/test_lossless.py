@@ -4,13 +4,12 @@
 import numpy as np
 import pytest
 import torch
+from helpers.pictures import KINDS, generated
 from helpers.tiny_lossless import tiny_lossless
 
 from vgic_lib.errors import BitstreamError, ParameterError
 from vgic_lib.models.lossless import LosslessModel, MaxError, bound
 from vgic_lib.models.store import load_model, save_model
-
-KINDS = "noise", "flat", "slope", "extremes", "gray", "one colour apart"
 
 
 @pytest.fixture(scope="module")
@@ -20,20 +19,7 @@ def model():
 
 def picture(random, kind, height, width):
     """Pixels (1, 3, H, W) in [0, 1]."""
-    shape = 3, height, width
-    pixels = {
-        "noise": lambda: random.integers(0, 256, shape),
-        "flat": lambda: np.broadcast_to(random.integers(0, 256, (3, 1, 1)), shape),
-        "slope": lambda: (
-            (np.arange(width) + 2 * np.arange(height)[:, None] + random.integers(9, size=shape)) % 256
-        ),
-        "extremes": lambda: 255 * random.integers(0, 2, shape),
-        "gray": lambda: np.broadcast_to(random.integers(0, 256, (1, height, width)), shape),
-        "one colour apart": lambda: np.stack(
-            [np.zeros((height, width))] * 2 + [random.integers(0, 256, (height, width))]
-        ),
-    }[kind]()
-    return torch.from_numpy(np.array(pixels, dtype=np.float32))[None] / 255
+    return torch.from_numpy(generated(random, kind, height, width)).permute(2, 0, 1)[None].float() / 255
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -28,11 +28,13 @@ def rows(folder):
 
 @pytest.mark.slow
 def test_a_few_trials_of_each_part_and_some_more(tmp_path):
-    done = proof(tmp_path, "--part", "files", "pillow", "exif", "disk", "kills", "--count", "2")
+    done = proof(
+        tmp_path, "--part", "files", "exact", "pixels", "pillow", "exif", "disk", "kills", "--count", "2"
+    )
     assert done.returncode == 0 and "kills: 2 of 2" in done.stdout, done.stdout + done.stderr
     found = rows(tmp_path)
     assert {row["part"]: row["seed"] for row in found} == dict.fromkeys(
-        ("files", "pillow", "exif", "disk", "kills"), "13"
+        ("files", "exact", "pixels", "pillow", "exif", "disk", "kills"), "13"
     )
     with open(tmp_path / "exif.jsonl", "a", encoding="utf-8") as lines:
         lines.write('{"trials": 7, "outc')  # killed while it wrote
@@ -41,6 +43,18 @@ def test_a_few_trials_of_each_part_and_some_more(tmp_path):
     records = [json.loads(line) for line in (tmp_path / "exif.jsonl").read_text().splitlines()]
     assert [(record["first"], record["trials"]) for record in records] == [(0, 2), (2, 4)]
     assert sum(int(row["trials"]) for row in rows(tmp_path) if row["part"] == "exif") == 6
+
+
+def test_rows_of_other_parts_stay(tmp_path):
+    kept = "part,case,trials,faults,outcomes,slowest_s,peak_mib,title,seed,commit,date"
+    (tmp_path / "trust.csv").write_text(f"{kept}\nkills,x,3,0,3 killed,1.5,9,some title,13,abc,2026-01-01\n")
+    done = proof(tmp_path, "--part", "exif", "--count", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {(row["part"], row["trials"]) for row in rows(tmp_path)} >= {("kills", "3")}
+    assert (
+        "| **kill -9 at a random moment, run again** | all | **3** | **0** |"
+        in (tmp_path / "trust.md").read_text()
+    )
 
 
 def test_a_fault_is_counted(tmp_path, monkeypatch):
@@ -59,5 +73,5 @@ def test_a_fault_is_counted(tmp_path, monkeypatch):
 @pytest.mark.skipif(not (TABLES / "trust.csv").exists(), reason="no proof is tracked")
 def test_the_tracked_table_has_no_fault():
     found = rows(TABLES)
-    assert {row["part"] for row in found} == {"files", "pillow", "exif", "disk", "kills"}
+    assert {row["part"] for row in found} == {"files", "exact", "pixels", "pillow", "exif", "disk", "kills"}
     assert [row for row in found if row["faults"] != "0"] == []

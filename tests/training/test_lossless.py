@@ -13,7 +13,7 @@ from vgic_lib.models.lossless import bound
 from vgic_lib.models.store import as_stored, load_model, save_model
 from vgic_lib.training.export import make_model
 from vgic_lib.training.loop import Trainer, train
-from vgic_lib.training.lossless import bits, reduced
+from vgic_lib.training.lossless import bits, colour_halved, reduced, softened
 from vgic_lib.training.lossless_config import LosslessConfig
 
 CONFIG = LosslessConfig(
@@ -76,6 +76,37 @@ def test_near_networks_start_from_exact_ones(run, pictures, tmp_path):
         train(replace(config, width=16), tmp_path / "wider", pictures)
     with pytest.raises(ModelError, match="no lossless model"):
         train(replace(config, start_from="vaegan"), tmp_path / "other", pictures)
+
+
+def test_the_other_part_of_a_start_is_kept(run, pictures, tmp_path):
+    """Exact networks trained on leave those within a bound as they are."""
+    path = tmp_path / "exact.safetensors"
+    save_model(make_model([as_stored(network) for network in run.networks], CONFIG), path, "exact")
+    config = replace(CONFIG, start_from=str(path), steps=2)
+    network = train(config, tmp_path, pictures, pictures).networks[0]
+    before = load_model(str(path)).network
+    for near in (False, True):
+        pairs = zip(network.part(near)[0].parameters(), before.part(near)[0].parameters(), strict=True)
+        assert all(torch.equal(ours, theirs) for ours, theirs in pairs) == near
+
+
+def test_softened():
+    x = torch.zeros(1, 3, 5, 5)
+    x[..., 2, 2] = 80
+    soft = softened(x, 0.25)
+    assert torch.allclose(soft[0, :, 2], torch.tensor([0.0, 10, 20, 10, 0]).expand(3, -1))
+    assert torch.allclose(softened(x, 0.0), x) and soft.sum() == pytest.approx(240)
+
+
+def test_colour_halved():
+    x = torch.randint(40, 200, (2, 3, 16, 16)).float()
+    halved = colour_halved(x)
+    gray = x.mean(1, keepdim=True).round().expand_as(x)
+    assert (colour_halved(gray) - gray).abs().max() <= 1
+    luma = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+    assert ((halved - x) * luma).sum(1).abs().max() <= 1.01
+    difference = halved[:, 0] - halved[:, 1]
+    assert difference.diff(dim=2).abs().mean() < 0.7 * (x[:, 0] - x[:, 1]).diff(dim=2).abs().mean()
 
 
 def test_near_needs_a_start():

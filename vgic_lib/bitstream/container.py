@@ -36,6 +36,7 @@ class Layout(IntFlag):
     ALPHA = 2  # losslessly coded, in the last section
     METADATA = 4  # EXIF and XMP, in the last section but alpha's; since version 2
     EXACT = 8  # pixels that are the same on every machine, within a bound of the original's; since version 3
+    FINER = 16  # a setting beyond quality 100; since version 3
 
     @property
     def mode(self) -> str:
@@ -247,7 +248,7 @@ def _read_header(reader: _Reader) -> Header:
 
 def _version(layout: Layout) -> int:
     """Lowest version that has such a layout."""
-    return 3 if Layout.EXACT in layout else 2 if Layout.METADATA in layout else 1
+    return 3 if (Layout.EXACT | Layout.FINER) & layout else 2 if Layout.METADATA in layout else 1
 
 
 def _varint(value: int) -> bytes:

@@ -19,7 +19,7 @@ from vgic_lib.errors import ModelError
 from vgic_lib.networks.context import INDEX_UNIT, Conv
 from vgic_lib.networks.hyperprior import Hyperprior
 from vgic_lib.networks.logistic import LARGEST_SCALE, LOGISTIC, SCALES, SMALLEST_SCALE
-from vgic_lib.networks.quality import at_quality
+from vgic_lib.networks.quality import at_quality, least_index
 
 LARGEST_RESIDUAL = 1023  # quantiser steps
 LARGEST_TABLE = 2.0**8  # magnitude of entries of tables over quality
@@ -133,14 +133,15 @@ class ExactNetworks(nn.Module):
         z_base, base, bias = (at_quality(table, at)[0] for table in (self.z_base, self.base, self.bias))
         (height, width), low = shapes[0][2:], Sheet(*shapes[1][2:], reach=0)
         wanted_y, wanted_z = (latent[0].permute(1, 2, 0) for latent in latents) if latents else (None, None)
-        z_index = _index(INDEX_UNIT * z_base).expand(low.height * low.width, -1)
+        least = least_index(quality)
+        z_index = _index(INDEX_UNIT * z_base, least).expand(low.height * low.width, -1)
         z = exchange(z_index, None if wanted_z is None else wanted_z.flatten(0, 1).double())
         z = z.unflatten(0, (low.height, low.width))
         sheet = Sheet(height, width, self.reach)
         features = self._features(z, sheet, bias)
         if wanted_y is not None:
             wanted_y = sheet.inside(sheet.spread(wanted_y))
-        y = self._visit(sheet, features, base, exchange, wanted_y)
+        y = self._visit(sheet, features, base, least, exchange, wanted_y)
         return y.permute(2, 0, 1)[None], z.float().permute(2, 0, 1)[None]
 
     def _features(self, z: Tensor, sheet: Sheet, bias: Tensor) -> Tensor:
@@ -153,9 +154,15 @@ class ExactNetworks(nn.Module):
         return _everywhere(last, sheet, x, bias)
 
     def _visit(
-        self, sheet: Sheet, features: Tensor, base: Tensor, exchange: Exchange, wanted: Tensor | None
+        self,
+        sheet: Sheet,
+        features: Tensor,
+        base: Tensor,
+        least: int,
+        exchange: Exchange,
+        wanted: Tensor | None,
     ) -> Tensor:
-        """Quantised y (h, w, M), of which `wanted` are the rows that an encoder has."""
+        """Quantised y (h, w, M), of which `wanted` are the rows that an encoder has; see `least_index`."""
         seen = sheet.zeros(2 * len(self.unit), features)  # of each group, values and their magnitudes
         y = torch.empty(sheet.height, sheet.width, len(self.unit), device=seen.device)
         start = 0
@@ -168,7 +175,7 @@ class ExactNetworks(nn.Module):
                 for part in sheet.parts(colour):
                     values[part], scale = self._distributions(group, sheet, part, features, seen)
                     scale = torch.add(INDEX_UNIT * base[channels], scale, alpha=INDEX_UNIT * GRID)
-                    index[part] = _index(scale)
+                    index[part] = _index(scale, least)
                 mine = slice(colour, None, 2)
                 sheet.clear(values), sheet.clear(index)
                 want = None if wanted is None else wanted[mine, channels] - values[mine] / unit
@@ -219,6 +226,6 @@ def _upsampled(layer: ExactConv, low: Sheet, x: Tensor, high: Sheet) -> Tensor:
     return out
 
 
-def _index(x: Tensor) -> Tensor:
-    """Places in the table of scales, uint8; `x` is overwritten."""
-    return x.round_().clamp_(0, SCALES - 1).to(torch.uint8)
+def _index(x: Tensor, least: int) -> Tensor:
+    """Places in the table of scales from `least` on, uint8; `x` is overwritten."""
+    return x.round_().clamp_(least, SCALES - 1).to(torch.uint8)

@@ -38,10 +38,10 @@ def writer_of(data: bytes, model: LatentModel) -> LatentModel:
 def notes(data: bytes, model: LatentModel, target_bytes: int | None) -> list[str]:
     """What people may not expect of a new file of a model."""
     setting = model.from_code(container.read_header(data).setting)
-    best = setting == model.setting(100)
-    name = "at quality 100"
+    best = setting == [model.setting(100), *model.finer][-1]
+    name = "beyond quality 100" if setting in model.finer else "at quality 100"
     if model.exact:
         name = "lossless" if best else f"largest error {max(setting)}"
     if target_bytes is not None and best:
         return [f"{name}, which has fewer bytes than asked for"]
-    return [name] if model.exact else []
+    return [name] if model.exact or setting in model.finer else []

@@ -120,10 +120,10 @@ def _within_targets(
 
     target_bytes, target_psnr, target_ssimulacra2 = targets
     model, attempt = within
-    ranges = [rate_control.Range(attempt, rate_control.ladder(model))]
+    ranges = [rate_control.Range(attempt, rate_control.ladder(model), model.setting(100))]
     if beyond:
         settings = rate_control.ladder(beyond[0])[-rate_control.RUNGS_BEYOND :]
-        ranges.append(rate_control.Range(beyond[1], settings))
+        ranges.append(rate_control.Range(beyond[1], settings, settings[-1]))
     by_psnr = target_ssimulacra2 is None
     scale = rate_control.PSNR if by_psnr else rate_control.SSIMULACRA2
     judge = cache(lambda: scale.judge(image.convert("RGB")))  # made when it is needed
@@ -211,7 +211,8 @@ def _attempts(
     model_id = int.from_bytes(model.model_id)
 
     def attempt(setting: Setting, search_steps: int) -> bytes:
-        header = Header(model_id, model.code(setting), image.width, image.height, layout)
+        finer = Layout.FINER if setting in model.finer else Layout(0)
+        header = Header(model_id, model.code(setting), image.width, image.height, layout | finer)
         latents = _latents(model, x, setting, search_steps, tune, *watch)
         return container.pack(header, [*model.encode(latents, setting), *more])
 

@@ -9,6 +9,7 @@ one tells which to try next.
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ RUNGS = 897  # qualities that are told apart: as many as the hyperprior has
 TOLERANCE_BYTES = 0.03  # a file may be smaller than the target by this fraction of it
 SEARCHES = 3  # attempts with latent search at most
 RUNGS_BEYOND = 19  # finest settings of an exact model that follow on a lossy one's: errors up to 6
+MOST_BY_SEARCH = 1.0  # dB at equal bytes that latent search brings, with a margin
 TYPICAL_SAVING = 0.06  # of latent search, as a fraction of the bytes; a first guess
 
 
@@ -37,6 +39,7 @@ class Range(NamedTuple):
 
     attempt: Attempt
     settings: Sequence[Setting]  # from the smallest files to the largest
+    usual: Setting  # quality 100: what is beyond competes with the next range
 
 
 class Scale(NamedTuple):
@@ -64,25 +67,31 @@ SSIMULACRA2 = Scale("SSIMULACRA2", " points", 0.25, 70, _ssimulacra2_judge)
 
 
 def ladder(model: LatentModel) -> list[Setting]:
-    """All settings that a quality can choose, from the smallest files to the largest."""
-    return list(dict.fromkeys(model.setting(1 + 99 * rung / (RUNGS - 1)) for rung in range(RUNGS)))
+    """All settings that a quality can choose, and those beyond, from the smallest files to the largest."""
+    settings = dict.fromkeys(model.setting(1 + 99 * rung / (RUNGS - 1)) for rung in range(RUNGS))
+    return [*settings, *model.finer]
 
 
 def meet_bytes_in(
     ranges: Sequence[Range], measure: Callable[[bytes], float], target_bytes: int, search_steps: int = 0
 ) -> bytes:
-    """As `meet_bytes`, among files of a model and, where its largest fits, of the one that goes on there.
+    """As `meet_bytes`, among files of a model and, where its quality 100 fits, of the one that goes on there.
 
-    The better of both by `measure`. The model that goes on is exact and has nothing to search.
+    The better of both by `measure`, PSNR in dB. The model that goes on is exact and has nothing to search; a
+    search for the other is left out where it could not win.
     """
     first, *beyond = ranges
-    found = [meet_bytes(*first, target_bytes, search_steps)]
-    if beyond and len(first.attempt(first.settings[-1], 0)) <= target_bytes:
-        try:
-            found.append(meet_bytes(*beyond[0], target_bytes))
-        except ParameterError:  # its smallest file is too large
-            pass
-    return max(found, key=measure) if len(found) > 1 else found[0]
+    plain = meet_bytes(first.attempt, first.settings, target_bytes)
+    found = []
+    for finer in beyond if len(first.attempt(first.usual, 0)) <= target_bytes else ():
+        exact = finer.attempt(finer.settings[-1], 0)
+        if len(exact) <= target_bytes:
+            return exact
+        with suppress(ParameterError):  # its smallest file is too large
+            found.append(meet_bytes(finer.attempt, finer.settings, target_bytes))
+    if search_steps and not (found and measure(plain) + MOST_BY_SEARCH < measure(found[0])):
+        plain = meet_bytes(first.attempt, first.settings, target_bytes, search_steps)
+    return max([plain, *found], key=measure) if found else plain
 
 
 def meet_score_in(
@@ -92,11 +101,14 @@ def meet_score_in(
     target: float,
     search_steps: int = 0,
 ) -> bytes:
-    """As `meet_score`, with the model that goes on where the best file of the first is not good enough."""
+    """As `meet_score`; where quality 100 is not good enough, the smaller file of a model and the next."""
     first, *beyond = ranges
-    if beyond and measure(first.attempt(first.settings[-1], 0)) < target:
-        return meet_score(beyond[0].attempt, measure, beyond[0].settings, scale, target)
-    return meet_score(first.attempt, measure, first.settings, scale, target, search_steps)
+    if not beyond or measure(first.attempt(first.usual, 0)) >= target:
+        return meet_score(first.attempt, measure, first.settings, scale, target, search_steps)
+    found = [meet_score(beyond[0].attempt, measure, beyond[0].settings, scale, target)]
+    with suppress(ParameterError):  # its best file is not good enough
+        found.append(meet_score(first.attempt, measure, first.settings, scale, target, search_steps))
+    return min(found, key=len)
 
 
 def meet_bytes(

@@ -143,9 +143,10 @@ def _names(header: Header) -> tuple[str, str]:
 def read(parts: Parts, model: LatentModel) -> Contents:
     """Entropy-decode a file of `model`. Raises BitstreamError if it is none, or damaged."""
     header = parts.header
-    if (Layout.EXACT in header.layout) != model.exact:
-        raise BitstreamError("the file is damaged: its layout is not one of its model; get a fresh copy")
     setting = model.from_code(header.setting)
+    found = Layout.EXACT in header.layout, Layout.FINER in header.layout
+    if found != (model.exact, setting in model.finer):
+        raise BitstreamError("the file is damaged: its layout is not one of its model; get a fresh copy")
     return Contents(header, setting, model.decode(parts.latents, setting, (header.height, header.width)))
 
 

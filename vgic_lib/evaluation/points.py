@@ -12,6 +12,7 @@ from PIL import Image
 
 from vgic_lib import codec, paths
 from vgic_lib.bitstream import container
+from vgic_lib.codec.exact import writer_of
 from vgic_lib.codec.reading import read
 from vgic_lib.errors import ModelError, ParameterError
 from vgic_lib.evaluation.classical import ClassicalCodec, classical_codec
@@ -221,6 +222,7 @@ def realistic_point(row: Row, folder: Path, head_id: str, realism: float) -> Poi
 
 
 def _inspect(model: LatentModel, data: bytes) -> LatentFacts:
+    model = writer_of(data, model)
     contents = read(container.unpack(data), model)
     with torch.no_grad():
         bits = model.quantise(contents.latents, contents.setting).bits

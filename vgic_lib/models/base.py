@@ -71,7 +71,7 @@ class LatentModel(nn.Module):
 
     @property
     def settings(self) -> tuple[Setting, ...]:
-        """All operating points."""
+        """All operating points that a quality can choose."""
         raise NotImplementedError
 
     def setting(self, quality: float) -> Setting:
@@ -134,6 +134,7 @@ class LatentModel(nn.Module):
     }  # fmt: skip
     exact: ClassVar[bool] = False  # whether decoded pixels are the same on every machine, within a bound
     continued_by: ClassVar[str] = ""  # name of an exact model for what is beyond the best quality here
+    finer: tuple[Setting, ...] = ()  # operating points beyond quality 100, coarse to fine, for targets alone
     starts_from_noise: ClassVar[bool] = False  # whether latent search may do without the encoder
     bit_depths: tuple[int, ...] = ()  # of latent elements, where settings choose them; else quality does all
     variants: tuple[int, ...] = ()  # channel counts that one set of weights serves, where there are several

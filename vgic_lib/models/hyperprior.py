@@ -32,18 +32,19 @@ from vgic_lib.networks.context import INDEX_UNIT, Pass
 from vgic_lib.networks.hyperprior import Z_STRIDE, Architecture, Hyperprior
 from vgic_lib.networks.lapped import BLOCK
 from vgic_lib.networks.logistic import SCALES, residual_bits
-from vgic_lib.networks.quality import ANCHORS, at_quality, geometric
+from vgic_lib.networks.quality import ANCHORS, at_quality, geometric, least_index
 
 STRIP = 2**14  # places of y that are made at once: 4 megapixels
 HALO = 8  # rows of y beyond a strip that its pixels, or its latents, depend on
 CODES_PER_ANCHOR = 128  # a power of two: interpolation of tables is exact
-LARGEST_CODE = CODES_PER_ANCHOR * (ANCHORS - 1)
+LARGEST_CODE = CODES_PER_ANCHOR * (ANCHORS - 1)  # quality 100
+FINEST_CODE = LARGEST_CODE + 3 * CODES_PER_ANCHOR  # beyond it tables go on as straight lines
 
 
 class QualitySetting(NamedTuple):
     """Operating point of the hyperprior."""
 
-    quality_code: int  # 0..LARGEST_CODE
+    quality_code: int  # 0..FINEST_CODE
 
     num_channels = bits = 0  # settings choose neither
 
@@ -54,7 +55,7 @@ class QualitySetting(NamedTuple):
 
     @property
     def network_quality(self) -> float:
-        """What the networks take, in [0, ANCHORS - 1]."""
+        """What the networks take: up to ANCHORS - 1 as trained, up to 3 more beyond quality 100."""
         return self.quality_code / CODES_PER_ANCHOR
 
 
@@ -81,8 +82,13 @@ class HyperpriorModel(LatentModel):
 
     @property
     def settings(self) -> tuple[QualitySetting, ...]:
-        """All operating points."""
+        """All operating points that a quality chooses."""
         return tuple(map(QualitySetting, range(LARGEST_CODE + 1)))
+
+    @property
+    def finer(self) -> tuple[QualitySetting, ...]:
+        """Operating points beyond quality 100."""
+        return tuple(map(QualitySetting, range(LARGEST_CODE + 1, FINEST_CODE + 1)))
 
     def setting(self, quality: float) -> QualitySetting:
         """Operating point for a quality from 1 to 100.
@@ -100,12 +106,12 @@ class HyperpriorModel(LatentModel):
 
     def from_code(self, code: int) -> QualitySetting:
         """Operating point of a file. Raises BitstreamError if there is none of that number."""
-        if not 0 <= code <= LARGEST_CODE:
+        if not 0 <= code <= FINEST_CODE:
             raise BitstreamError("the file is damaged: it names a setting that its model does not have")
         return QualitySetting(code)
 
     def trade_off(self, setting: QualitySetting) -> float:
-        """Lambda that the networks were trained for at this setting."""
+        """Lambda that the networks were trained for at this setting, or would have been."""
         return geometric(*self.lambdas, setting.quality_code / LARGEST_CODE)
 
     def latent_range(self, setting: QualitySetting) -> float:
@@ -218,10 +224,10 @@ class HyperpriorModel(LatentModel):
         """Quantised latents; `count` is told what each element costs, of z (no pass), then pass by pass."""
         y, z = latents
         quality = self._quality(setting, y)
-        costs = code_lengths(self.frequencies)
+        costs, least = code_lengths(self.frequencies), least_index(setting.network_quality)
 
         def coded(values: Tensor, index: Tensor, at: Pass | None = None) -> Tensor:
-            table = index.detach().round().clamp(0, SCALES - 1).expand_as(values).long()
+            table = index.detach().round().clamp(least, SCALES - 1).expand_as(values).long()
             residual = rounding(values).clamp(-LARGEST_RESIDUAL, LARGEST_RESIDUAL) * (table > 0)
             if torch.is_grad_enabled():
                 cost = residual_bits(residual, index)

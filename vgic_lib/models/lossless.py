@@ -65,7 +65,7 @@ class LosslessModel(LatentModel):
     kind = "vgic-lossless-1"
     exact = True
     search_relaxation, search_rate = "gumbel", 0.0
-    bytes_per_pixel = {"compress": (300, 120), "search": (300, 120), "decompress": (300, 110)}
+    bytes_per_pixel = {"compress": (300, 155), "search": (300, 155), "decompress": (300, 110)}
 
     def __init__(self, network: LosslessNetwork) -> None:
         """Take networks, with tables for the distributions that they have now."""

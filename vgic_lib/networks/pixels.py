@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vgic_lib.networks.whole_numbers import GRID, Activation, Linear, logarithm, on_grid_, rounded
+from vgic_lib.networks.whole_numbers import GRID, Activation, Linear, logarithm, on_grid_, product, rounded
 
 CHANNELS = 3
 ORDER = (1, 0, 2)  # channels of an RGB picture in the order of coding
@@ -109,25 +109,36 @@ class PassNetwork(nn.Module):
         shape = pixels.shape[2:]
         guess = pixels.sum(0).add_(2).mul_(0.25).floor_()  # (CHANNELS, B, h, w)
         inputs = self._inputs(grids, window, pixels, errors.sum(0), guess, steps)
-        straight, guess = inputs[: -4 * CHANNELS], guess.flatten(1)
-        x = Activation.apply(self.entry(inputs, INPUT_GRID, GRID))
+        straight, guess = inputs[: -4 * CHANNELS].T, guess.flatten(1)
+        x = Activation.apply(self.entry(inputs.T, INPUT_GRID, GRID))
         x = Activation.apply(self.middle(x, GRID, GRID))
+        hidden, weights = self._hidden(x, channels)
         values, misses, known = [], [], []
         for c in range(channels):
-            hidden = Activation.apply(self.hidden[c](torch.cat([x, *known]) if known else x, GRID, GRID))
-            out = self.out[c](hidden, GRID, 1)
-            mean = guess[c] + 16 * out[0] + self.straight[c](straight, INPUT_GRID, INPUT_GRID)[0]
+            units = torch.addmm(hidden[c], torch.stack(known).T, weights[c].T) if known else hidden[c].clone()
+            out = self.out[c].planes(Activation.apply(units), GRID, 1)
+            mean = guess[c] + 16 * out[0] + self.straight[c].planes(straight, INPUT_GRID, INPUT_GRID)[0]
             for j in range(c):
                 gain = rounded(out[2 + j], GRID) if torch.is_grad_enabled() else on_grid_(out[2 + j], GRID)
                 mean = mean + gain.clamp(-4, 4) * misses[j]
             value, miss = code(c, mean.clamp(0, 255), START_INDEX + INDEX_UNIT * out[1])
             values.append(value)
             misses.append(miss)
-            known += [miss[None] * (INPUT_GRID / GRID), logarithm(miss[None].abs()) * (INPUT_GRID / GRID)]
+            known += [miss * (INPUT_GRID / GRID), logarithm(miss.abs()) * (INPUT_GRID / GRID)]
         rows = values + misses if channels > 1 else values * CHANNELS + misses * CHANNELS
         result = torch.stack(rows)
         result[CHANNELS:].abs_()
         return result.unflatten(1, shape)
+
+    def _hidden(self, x: Tensor, channels: int) -> tuple[list[Tensor], list[Tensor]]:
+        """What x (N, width) gives to the hidden units (N, head) of each channel, before what is known then.
+
+        And the weights (head, 2 c) of that.
+        """
+        weights, biases = zip(*(layer.rounded() for layer in self.hidden[:channels]), strict=True)
+        width = x.shape[1]
+        found = product(x, torch.cat([w[:, :width] for w in weights]), torch.cat(biases), GRID, GRID)
+        return [*found.chunk(channels, 1)], [w[:, width:] for w in weights]
 
     def _inputs(
         self,
@@ -145,8 +156,8 @@ class PassNetwork(nn.Module):
         for place, tap in enumerate(taps, first):
             torch.sub(_shifted(grids, tap, window, CHANNELS), guess, out=inputs[place])
         activity = inputs[-4:]
-        torch.linalg.vector_norm(inputs[:first], 1, 0, out=activity[0])
-        torch.linalg.vector_norm(inputs[first:-4], 1, 0, out=activity[1])
+        torch.sum(inputs[:first].abs(), 0, out=activity[0])
+        torch.sum(inputs[first:-4].abs(), 0, out=activity[1])
         activity[2], activity[3] = errors, (steps - 1)[:, None, None, None]
         activity.copy_(logarithm(activity))
         return inputs.flatten(0, 1).flatten(1)

@@ -11,7 +11,10 @@ ANCHORS = 8  # qualities at which gains and other tables are stored
 
 
 def at_quality(table: Tensor, quality: Tensor) -> Tensor:
-    """Rows of `table` (ANCHORS, C) at `quality` (B,) in [0, ANCHORS - 1], linearly interpolated: (B, C)."""
+    """Rows of `table` (ANCHORS, C) at `quality` (B,) from 0, linearly interpolated: (B, C).
+
+    Beyond ANCHORS - 1, the line through the last two anchors goes on.
+    """
     low = quality.floor().clamp(0, ANCHORS - 2)
     weight = (quality - low)[:, None].to(table)
     low = low.long()
@@ -21,3 +24,11 @@ def at_quality(table: Tensor, quality: Tensor) -> Tensor:
 def geometric(low: float, high: float, share: Share) -> Share:
     """What lies at `share`, 0 to 1, of the way from `low` to `high` in equal factors: lambda over quality."""
     return low * (high / low) ** share
+
+
+def least_index(quality: float) -> int:
+    """Smallest place in the table of scales that is used at a quality; place 0 means nothing is coded.
+
+    Beyond ANCHORS - 1 networks have not been trained, so nothing is left to their certainty.
+    """
+    return int(quality > ANCHORS - 1)

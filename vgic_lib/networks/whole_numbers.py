@@ -15,13 +15,13 @@ LARGEST_SUM = 2.0**24  # units of a sum that float32 holds without rounding
 
 
 class Activation(torch.autograd.Function):
-    """ReLU with limit and rounding, in place, in units of GRID; its gradient ignores the rounding."""
+    """ReLU with limit, rounding down, in place, in units of GRID; its gradient ignores the rounding."""
 
     @staticmethod
     def forward(ctx: object, x: Tensor) -> Tensor:
         """Round x, of any shape, to whole numbers 0..LARGEST."""
         ctx.mark_dirty(x)
-        ctx.save_for_backward(x.add_(0.5).floor_().clamp_(0, LARGEST))
+        ctx.save_for_backward(x.floor_().clamp_(0, LARGEST))
         return x
 
     @staticmethod
@@ -49,8 +49,16 @@ def logarithm(x: Tensor) -> Tensor:
     return ((x + 1).float().view(torch.int32) - (127 << 23) >> 19).to(x.dtype)
 
 
+def product(x: Tensor, weight: Tensor, bias: Tensor, unit: float, unit_out: float) -> Tensor:
+    """Map rows x (N, inputs) in a unit to (N, outputs) in another one, with a half added for `Activation`.
+
+    Units are powers of two; `weight` is (outputs, inputs), `bias` (outputs, 1).
+    """
+    return torch.addmm((bias / unit_out + 0.5)[:, 0], x, weight.T * (unit / unit_out))
+
+
 class Linear(nn.Module):
-    """Matrix product on columns, with rounded weights."""
+    """Matrix product with rounded weights."""
 
     def __init__(self, inputs: int, outputs: int, zero: bool = False) -> None:
         super().__init__()
@@ -60,10 +68,17 @@ class Linear(nn.Module):
             nn.init.zeros_(self.weight)
             nn.init.zeros_(self.bias)
 
-    def forward(self, x: Tensor, unit: float, unit_out: float) -> Tensor:
-        """Map (inputs, N) in a unit to (outputs, N) in another one; both are powers of two."""
-        weight, bias = self.weight, self.bias
+    def rounded(self) -> tuple[Tensor, Tensor]:
+        """Weight (outputs, inputs) and bias (outputs, 1) as they count."""
         if torch.is_grad_enabled():
-            weight, bias = rounded(weight, WEIGHT_GRID), rounded(bias, WEIGHT_GRID)
-        y = weight @ x
-        return (y if unit == unit_out else y.mul_(unit / unit_out)).add_(bias / unit_out)
+            return rounded(self.weight, WEIGHT_GRID), rounded(self.bias, WEIGHT_GRID)
+        return self.weight, self.bias
+
+    def forward(self, x: Tensor, unit: float, unit_out: float) -> Tensor:
+        """See `product`; a half is added."""
+        return product(x, *self.rounded(), unit, unit_out)
+
+    def planes(self, x: Tensor, unit: float, unit_out: float) -> Tensor:
+        """Without the half, to (outputs, N), which is faster for few outputs."""
+        weight, bias = self.rounded()
+        return torch.mm(weight * (unit / unit_out), x.T).add_(bias / unit_out)

@@ -149,9 +149,10 @@ _NOTES = (
 _NOTES_2020 = (
     " Nominal CR: pixel values / latent elements, the ratio of 2020, which counts no bits. The lines of 2020 "
     "are from other pictures: as published, with a constant alpha channel counted, which adds 1.25 dB; on "
-    "RGB, measured on the ten reconstructions shown there. VGIC at that real CR: files no longer than 24-bit "
-    "RGB / the nominal CR of 2020, of quality 100 where that is shorter; at its limit: where it is shorter "
-    "for every picture, one result for all such ratios."
+    "RGB, measured on the ten reconstructions shown there. VGIC at that real CR: the best files no longer "
+    "than 24-bit RGB / the nominal CR of 2020: beyond quality 100, within a largest error or lossless where "
+    "these are better; at its limit: where lossless files are shorter for every picture, one result for all "
+    "such ratios."
 )
 
 

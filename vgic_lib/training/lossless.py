@@ -31,7 +31,11 @@ LEVELS = 3  # of a crop that are trained; the finest three have networks of thei
 FACTORS = (0.5, 0.5, 0.6, 0.75)  # by which crops are reduced, to lose what JPEG left in them
 NOISY, GRAY = 0.12, 0.04  # shares of the steps whose crops get noise, or lose their colours
 LARGEST_NOISE = 3.0  # levels, standard deviation
-ERRORS = (0, 1, 1, 1, 2, 2, 3, 4, 6, 10, 20, 64)  # that are allowed in a step, each as often
+LUMA = 0.299, 0.587, 0.114  # of red, green and blue
+SOFT = 0.35  # share of the steps whose crops are softened, and then get some noise
+LARGEST_GRAIN = 2.0  # levels, standard deviation of that
+HALVED = 0.3  # share of the steps whose crops have their colour at half the resolution, as most JPEG files do
+ERRORS = (0, 1, 1, 1, 1, 2, 2, 3, 4, 6, 16, 64)  # that are allowed in a step, each as often
 VALIDATION_SIDE, VALIDATION_FACTOR = 160, 0.6  # pixels of a photograph, and how much they are reduced
 VALIDATION_ERRORS = (1, 2, 4)  # with networks for pixels within a bound
 
@@ -50,9 +54,6 @@ class LosslessTask(Task):
         self.network = LosslessNetwork(config.width, config.head).to(device)
         if config.start_from:
             self.network.load_state_dict(_trained(config).state_dict())
-        if config.near:
-            for ours, theirs in zip(self.network.part(True), self.network.part(False), strict=True):
-                ours.load_state_dict(theirs.state_dict())
         self.networks = (self.network,)
         betas = config.beta1, config.beta2
         self.optimizers = (torch.optim.Adam(self.weights(), config.learning_rate, betas, fused=True),)
@@ -79,9 +80,13 @@ class LosslessTask(Task):
         factor = FACTORS[int(torch.randint(len(FACTORS), ()))]
         mode = "bicubic" if torch.rand(()) < 0.7 else "bilinear"  # sharper and softer pictures
         x = reduced(x, self.config.crop_side, factor, mode)
+        if torch.rand(()) < HALVED:
+            x = colour_halved(x)
+        if torch.rand(()) < SOFT:
+            x = softened(x, float(torch.rand(())) / 4)
+            x = _noisy(x, LARGEST_GRAIN)
         if torch.rand(()) < NOISY:
-            noise = normal_like(x) * torch.rand(()).to(x) * LARGEST_NOISE
-            x = (x + noise).clamp(0, 255).round()
+            x = _noisy(x, LARGEST_NOISE)
         if torch.rand(()) < GRAY:
             x = x.mean(1, keepdim=True).round().expand_as(x)
         return x
@@ -95,7 +100,7 @@ class LosslessTask(Task):
     def averaged(self, values: Sequence[Tensor]) -> tuple[LosslessNetwork]:
         """The networks on the CPU, in whole numbers, with `values` as weights of the part that is trained."""
         (network,) = super().averaged(values)
-        if not self.config.near:  # a start for those, until they are trained
+        if not self.config.start_from:  # a start for those, until they are trained
             for ours, theirs in zip(network.part(True), network.part(False), strict=True):
                 ours.load_state_dict(theirs.state_dict())
         for layer in network.modules():
@@ -170,6 +175,26 @@ def reduced(x: Tensor, side: int, factor: float, mode: str) -> Tensor:
     size = tuple(min(side, round(length * factor)) for length in x.shape[2:])
     x = x[:, :, :before, :before].float()
     return F.interpolate(x, size, mode=mode, antialias=True).clamp(0, 255).add(0.5).floor()
+
+
+def colour_halved(x: Tensor) -> Tensor:
+    """Pictures x (B, 3, H, W) of whole numbers with one colour for 2 x 2 pixels (4:2:0)."""
+    luma = (x * torch.tensor(LUMA, device=x.device)[:, None, None]).sum(1, keepdim=True)
+    colour = F.interpolate(F.avg_pool2d(x - luma, 2), scale_factor=2, mode="bilinear")
+    return (luma + colour).clamp(0, 255).round()
+
+
+def softened(x: Tensor, share: float) -> Tensor:
+    """Pictures x (B, 3, H, W) to which both neighbours in a row, then in a column, give a share each."""
+    kernel = torch.tensor([share, 1 - 2 * share, share], device=x.device).expand(CHANNELS, 1, 1, 3)
+    x = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=CHANNELS)
+    return F.conv2d(x, kernel.transpose(2, 3), groups=CHANNELS)
+
+
+def _noisy(x: Tensor, largest: float) -> Tensor:
+    """Whole numbers: x with noise of up to a standard deviation."""
+    noise = normal_like(x) * float(torch.rand(())) * largest
+    return (x + noise).clamp(0, 255).round()
 
 
 def _validation_crop(image: np.ndarray) -> Tensor:
