@@ -3,16 +3,14 @@
 
     python benchmarks/lossless.py FOLDER [--centres] [--only-tables]
 
-Rows are added picture by picture to outputs/lossless/; files that have a row there are not made again, so
-delete it to begin anew. From them come the tables and the figure in outputs/results/lossless/. What another
+Rows are added file by file to outputs/lossless/; files that have a row there are not made again, so delete
+it to begin anew. From them come the tables and the figure in outputs/results/lossless/. What another
 format has at the bytes of a file of VGIC lies on the line between its two files nearest in length; its best
 file, where all are shorter. With --centres, pictures are the middle 178 x 218 pixels, those of the table of
 2020, and tables alone are written.
 """
 
 import argparse
-import csv
-import io
 import time
 from functools import partial
 from pathlib import Path
@@ -22,12 +20,15 @@ import pandas as pd
 from PIL import Image
 
 from vgic_lib import codec
+from vgic_lib.evaluation.classical import classical_codec
 from vgic_lib.evaluation.exact_files import ERRORS, FORMATS, LOSSLESS, OURS, differences, opened, saved
+from vgic_lib.evaluation.keyed_table import KeyedTable
 from vgic_lib.figures import ACCENT, Figure, save_figure, style
 from vgic_lib.files import write_text
 from vgic_lib.images import CROP_2020, centre_crop
 from vgic_lib.metrics.distortion import HIGHEST_DB
 from vgic_lib.models.store import load_model
+from vgic_lib.reporting import rate_curves
 
 PROJECT = Path(__file__).resolve().parents[1]
 STATE, RESULTS = PROJECT / "outputs" / "lossless", PROJECT / "outputs" / "results" / "lossless"
@@ -37,14 +38,14 @@ EXACT = FORMATS | {  # name -> Pillow's format and options
     "JPEG 2000": ("JPEG2000", {"irreversible": False, "mct": 1}),
     "AVIF": ("AVIF", {"quality": 100, "subsampling": "4:4:4", "speed": 6}),  # nearly: 8 bits of YCbCr
 }
-JP2 = {"quality_mode": "rates", "irreversible": True, "mct": 1}
-LADDERS = {  # name -> format, options of a quality, qualities
-    "JPEG XL": ("JXL", lambda q: {"quality": q, "effort": 7}, (88, 94, 97, 98.5, 99.3, 99.95)),
-    "JPEG 2000": ("JPEG2000", lambda r: JP2 | {"quality_layers": [r]}, (14, 10, 7.5, 6, 5, 4, 3.3)),
-    "AVIF": ("AVIF", lambda q: {"quality": q, "subsampling": "4:4:4", "speed": 6}, (80, 88, 93, 96, 98, 99)),
+QUALITIES = {  # of the classical codecs whose curves are compared
+    "jxl": (88, 94, 97, 98.5, 99.3, 99.95), "jp2": (14, 10, 7.5, 6, 5, 4, 3.3),
+    "avif": (80, 88, 93, 96, 98, 99),
 }  # fmt: skip
-COLOURS = {"JPEG XL": "#7c3aed", "JPEG 2000": "#0284c7", "AVIF": "#d97706"}
+LADDERS = {classical_codec(name).title: name for name in QUALITIES}
+COLOURS = {title: rate_curves.COLOURS[name] for title, name in LADDERS.items()}
 COLUMNS = "picture", "codec", "setting", "bytes", "bpp", "psnr_db", "largest_error", "encode_s", "decode_s"
+KEY = COLUMNS[:3]
 
 
 def row(name, image, title, setting, encode, decode):
@@ -68,9 +69,10 @@ def ways(image):
     files |= {f"error {error}": {"max_error": error} for error in ERRORS} | {LOSSLESS: {"lossless": True}}
     made = {(OURS, setting): (partial(ours, **how), codec.decompress) for setting, how in files.items()}
     made |= {(title, LOSSLESS): (partial(saved, image, *how), opened) for title, how in EXACT.items()}
-    for title, (kind, options, qualities) in LADDERS.items():
-        for quality in qualities:
-            made[title, f"q{quality:g}"] = partial(saved, image, kind, options(quality)), opened
+    for title, name in LADDERS.items():
+        other = classical_codec(name)
+        for quality in QUALITIES[name]:
+            made[title, f"q{quality:g}"] = partial(saved, image, other.format, other.options(quality)), opened
     return made
 
 
@@ -181,26 +183,19 @@ def figure(points):
     return drawn
 
 
-def read_rows(path):
-    text = path.read_text(encoding="utf-8") if path.exists() else ",".join(COLUMNS)
-    return pd.read_csv(io.StringIO(text))
-
-
 def measure(folder, path, centres):
     """Rows of all pictures of a folder; files whose row `path` has already are not made again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    done = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))[1:] if path.exists() else []
-    known = {tuple(line[:3]) for line in done}
+    table = KeyedTable(path, COLUMNS, KEY, "this benchmark")
     for options in ({"lossless": True}, {"max_error": 1}, {}):  # tables are made at first use
         codec.compress(Image.new("RGB", (64, 64)), **options)
     for file in sorted(folder.glob("*.png")):
         image = Image.open(file).convert("RGB")
         image = centre_crop(image, *CROP_2020) if centres else image
         for (title, setting), way in ways(image).items():
-            if (file.stem, title, setting) not in known:
-                done.append(row(file.stem, image, title, setting, *way))
-        write_text(path, "\n".join(",".join(map(str, line)) for line in [COLUMNS, *done]) + "\n")
+            if (file.stem, title, setting) not in table:
+                table.add([dict(zip(COLUMNS, row(file.stem, image, title, setting, *way), strict=True))])
         print(file.stem, flush=True)
+    table.rewrite()
 
 
 def main():
@@ -217,7 +212,7 @@ def main():
     path = options.state / f"rows{suffix}.csv"
     if not options.only_tables:
         measure(options.folder, path, options.centres)
-    rows, tables = read_rows(path), options.results / "tables"
+    rows, tables = pd.read_csv(path), options.results / "tables"
     tables.mkdir(parents=True, exist_ok=True)
     write_text(tables / f"rows{suffix}.csv", rows.to_csv(index=False))
     for name, table, columns in (

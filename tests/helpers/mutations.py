@@ -62,8 +62,7 @@ def wild_header(random, data):
     data[5:19] = random.bytes(14)[:1] + data[6:10] + random.bytes(9)
     if random.integers(2):
         data[5] %= 32
-    layout = Layout(data[5] % 32)
-    data[4] = 3 if (Layout.EXACT | Layout.FINER) & layout else 1 + (Layout.METADATA in layout)
+    data[4] = container.version_of(Layout(data[5] % 32))
     return with_checksum(bytes(data))
 
 

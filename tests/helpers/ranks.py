@@ -31,7 +31,6 @@ COMMON = {
 
 def configs(codec):
     """A run of each kind by name; `codec` is the path of weights of a tiny codec."""
-    lossless = LosslessConfig(width=8, head=6, batch=2, crop_side=32, **COMMON)
     return {
         "nested": replace(NESTED, batch=4, **COMMON),
         "adversarial": replace(ADVERSARIAL, batch=2, head_start=4, adversarial_from=0.3, **COMMON),
@@ -39,7 +38,7 @@ def configs(codec):
         "head": HeadConfig(
             start_from=str(codec), batch=2, crop_side=64, learning_rate=4e-5, adversarial_from=0.5, **COMMON
         ),
-        "lossless": lossless,
+        "lossless": LosslessConfig(width=8, head=6, batch=2, crop_side=32, **COMMON),
     }
 
 

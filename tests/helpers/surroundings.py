@@ -3,34 +3,35 @@
 
 import os
 import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import torch
 
+T = TypeVar("T")
+
 
 @contextmanager
-def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+def _changed(read: Callable[[], T], write: Callable[[T], None], value: T) -> Iterator[None]:
+    before = read()
+    write(value)
+    try:
+        yield
+    finally:
+        write(before)
+
+
+def default_dtype(dtype: torch.dtype) -> AbstractContextManager[None]:
     """Let tensors be of another type by default."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
+    return _changed(torch.get_default_dtype, torch.set_default_dtype, dtype)
 
 
-@contextmanager
-def threads(count: int) -> Iterator[None]:
+def threads(count: int) -> AbstractContextManager[None]:
     """Let torch compute with so many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return _changed(torch.get_num_threads, torch.set_num_threads, count)
 
 
 @contextmanager

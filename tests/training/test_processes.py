@@ -29,13 +29,13 @@ RUN = configs("")["hyperprior"]
 START = PRESETS["hyperprior-cpu"]
 
 
-def torchrun(*words, **options):
+def torchrun(*words):
     """Start two processes of one thread each."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"PYTHONPATH": str(PROJECT / "tests"), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [*command, *map(str, words)], env=environment, cwd=PROJECT,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 

@@ -109,7 +109,7 @@ def pack(header: Header, sections: list[bytes]) -> bytes:
     if not 1 <= len(sections) <= MAX_SECTIONS or header.width * header.height > MAX_PIXELS:
         raise ValueError(f"{len(sections)} sections for {header.width} x {header.height} pixels")
     parts = [MAGIC]
-    header = replace(header, version=_version(header.layout))
+    header = replace(header, version=version_of(header.layout))
     for field in _FIELDS:
         value = int(getattr(header, field.name))
         if not field.low <= value <= field.high:
@@ -239,14 +239,14 @@ def _check_start(data: bytes) -> None:
 def _read_header(reader: _Reader) -> Header:
     values = {field.name: reader.integer(*field) for field in _FIELDS}
     header = Header(**{**values, "layout": Layout(values["layout"])})
-    if header.version != _version(header.layout):
+    if header.version != version_of(header.layout):
         raise _damaged(f"its layout is {header.layout}, which version {header.version} does not have")
     if header.width * header.height > MAX_PIXELS:
         raise _damaged(f"{header.width} x {header.height} pixels are more than {MAX_PIXELS}")
     return header
 
 
-def _version(layout: Layout) -> int:
+def version_of(layout: Layout) -> int:
     """Lowest version that has such a layout."""
     return 3 if (Layout.EXACT | Layout.FINER) & layout else 2 if Layout.METADATA in layout else 1
 

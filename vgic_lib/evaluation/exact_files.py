@@ -23,10 +23,11 @@ FORMATS: Mapping[str, tuple[str, dict[str, object]]] = {  # name -> Pillow's for
 
 def exact_files(image: Image.Image) -> pd.DataFrame:
     """Bytes of an RGB picture in files within a largest error and in lossless ones, all decoded."""
-    ours = {f"error {error}": {"max_error": error} for error in ERRORS} | {LOSSLESS: {"lossless": True}}
-    lines = [_line(image, OURS, "quality 100", codec.compress(image, quality=100), codec.decompress)]
-    for setting, options in ours.items():
-        lines.append(_line(image, OURS, setting, codec.compress(image, **options), codec.decompress))
+    ours = {"quality 100": {"quality": 100}} | {f"error {error}": {"max_error": error} for error in ERRORS}
+    lines = [
+        _line(image, OURS, setting, codec.compress(image, **options), codec.decompress)
+        for setting, options in (ours | {LOSSLESS: {"lossless": True}}).items()
+    ]
     lines += [_line(image, name, LOSSLESS, saved(image, *way), opened) for name, way in FORMATS.items()]
     return pd.DataFrame(lines)
 

@@ -82,13 +82,12 @@ def reconstruct(pictures: Sequence[np.ndarray], models: Mapping[str, str]) -> pd
     Raises:
         ModelError, ParameterError: see `codec.compress` and `perceptual`.
     """
-    rows = []
+    rows, judges = [], perceptual.judges()
     for place, x in enumerate(progress(pictures, "judge pictures")):
         for arm, model in models.items():
             data = codec.compress(Image.fromarray(x), model=model, quality=QUALITY)
             x_hat = to_array(codec.decompress(data))
             found = quality(x, x_hat)
-            judges = perceptual.judges()
             scores = {name: judges[name](x, x_hat) for name in JUDGES}
             rows.append(
                 {"picture": place, "arm": arm, "bpp": 8 * len(data) / (x.shape[0] * x.shape[1])}

@@ -82,7 +82,7 @@ class HeadTask(Task):
                 judged["adversarial"] = self._judgement(x - 0.5, made, condition)
                 loss = loss + config.adversarial * judged["adversarial"]
         update(self.optimizers[0], loss, config.clip_norm)
-        losses["psnr_db"] = -10 * (made + 0.5 - x).square().mean((1, 2, 3)).log10().mean()
+        losses["psnr_db"] = -10 * (made.detach() + 0.5 - x).square().mean((1, 2, 3)).log10().mean()
         return {name: value.detach() for name, value in {"loss": loss, **losses, **judged}.items()}
 
     def _decoded(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor, Tensor]:
