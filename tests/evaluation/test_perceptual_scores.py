@@ -42,6 +42,8 @@ def test_each_file_is_judged_once(tmp_path, monkeypatch):
     assert [tuple(key) for key in kept[[*perceptual_scores.KEY]].to_numpy()[:2]] == [
         row.key for row in rows[:5:3]
     ]
+    mixed = perceptual_scores.judged([*rows[:2], *rows[5:7], *rows[2:5], *rows[7:]], 2)
+    assert [row.image for row in mixed] == ["p0", "p0", "p1", "p1"]
     monkeypatch.setitem(perceptual.METRICS, "third", perceptual.Metric("third", lambda x, x_hat: 7.0))
     assert perceptual_scores.load(tmp_path)["third"].isna().all()  # there is no column of it yet
     again = perceptual_scores.judge(rows, tmp_path, 1)

@@ -52,6 +52,19 @@ def test_st_lpips_is_the_published_metric():
     assert perceptual.st_lpips(x, jpeg(x, 20)) == pytest.approx(0.131, abs=0.001)  # by the authors' program
 
 
+def test_the_original_of_several_files_is_looked_at_once(small, monkeypatch):
+    originals = []
+    reference = perceptual.StLpipsReference
+    monkeypatch.setattr(perceptual, "StLpipsReference", lambda x: originals.append(x) or reference(x))
+    perceptual._st_lpips_reference.cache_clear()
+    files = [jpeg(small, quality) for quality in (10, 50)]
+    first = [perceptual.st_lpips(small, x_hat) for x_hat in files]
+    assert len(originals) == 1
+    turned = np.ascontiguousarray(small[::-1])
+    assert perceptual.st_lpips(turned, files[0]) > perceptual.st_lpips(small, files[0]) == first[0]
+    assert perceptual.st_lpips(small.reshape(96, 256, 3), files[0].reshape(96, 256, 3)) != first[0]
+
+
 def test_cvvdp_keeps_to_its_value_and_leaves_the_search_path_alone():
     path = sys.path.copy()
     x = pixels()

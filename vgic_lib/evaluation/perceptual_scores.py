@@ -73,10 +73,10 @@ def _frame(lines: Iterable[dict[str, str]]) -> pd.DataFrame:
 
 
 def judged(rows: Sequence[Row], pictures: int) -> list[Row]:
-    """What `judge` chooses of `rows`."""
+    """What `judge` chooses of `rows`, picture by picture: judges keep what they know of an original."""
     on_curves = curves(to_frame(rows), realism=True)
     shown = list(dict.fromkeys(row.image for row in rows))[:pictures]
     on_curves = on_curves[on_curves["image"].isin(shown)].sort_values("quality", kind="stable")
     place = on_curves.groupby(["image", "curve"]).cumcount()
     kept = on_curves[~on_curves["codec"].isin(list(CLASSICAL)) | (place % EVERY == 0)]
-    return [rows[index] for index in sorted(kept.index)]
+    return sorted((rows[index] for index in sorted(kept.index)), key=lambda row: shown.index(row.image))

@@ -11,7 +11,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +21,7 @@ import torch
 from PIL import Image
 
 from vgic_lib.errors import ParameterError
-from vgic_lib.metrics.st_lpips import SMALLEST_SIDE
-from vgic_lib.metrics.st_lpips import st_lpips as st_lpips_of_tensors
+from vgic_lib.metrics.st_lpips import SMALLEST_SIDE, StLpipsReference
 from vgic_lib.metrics.tensors import as_tensor
 
 CVVDP_DISPLAY = "standard_4k"
@@ -63,7 +62,13 @@ def st_lpips(x: np.ndarray, x_hat: np.ndarray) -> float:
     """
     if min(x.shape[:2]) < SMALLEST_SIDE:
         return float("nan")
-    return st_lpips_of_tensors(as_tensor(x), as_tensor(x_hat)).item()
+    return _st_lpips_reference(x.tobytes(), x.shape).score(as_tensor(x_hat)).item()
+
+
+@lru_cache(maxsize=1)
+def _st_lpips_reference(pixels: bytes, shape: tuple[int, int, int]) -> StLpipsReference:
+    """Features of the original are half of the work, and files of one picture are judged in a row."""
+    return StLpipsReference(as_tensor(np.frombuffer(pixels, np.uint8).reshape(shape)))
 
 
 def cvvdp(x: np.ndarray, x_hat: np.ndarray) -> float:
