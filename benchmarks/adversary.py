@@ -22,14 +22,14 @@ from vgic_lib.training.run import train_model
 
 PRESET = PRESETS["adversarial"]
 ARMS = {  # what is changed in the preset
-    "without the adversary": {"adversarial_from": 1.0, "steps": 59},
+    "without the adversary": {"adversarial_from": 1.0, "steps": PRESET.steps - PRESET.head_start},
     "as published": {
         "initialisation": "published", "head_start": 0, "adversarial_weight": 1.0, "steps": 40
     },
     "published weight": {"adversarial_weight": 1.0, "head_start": 40, "steps": 88},
     "with the adversary": {},
 }  # fmt: skip
-AT_CHANCE = "as published"  # one more training without an adversary: not judged
+JUDGED = "without the adversary", "with the adversary"  # as many updates of encoder and generator
 SHOWN = ("astronaut", "chelsea", "coffee")  # in the picture: photographs that may be passed on
 
 
@@ -60,11 +60,10 @@ def main():
         pd.concat([metrics[arm].assign(arm=arm) for arm in metrics if "discriminator_loss" in metrics[arm]]),
         adversary.GAME,
     )
-    del weights[AT_CHANCE]
-    models = {"nested weights": "vaegan-4"} | {arm: f"{path}:4" for arm, path in weights.items()}
+    models = {"nested weights": "vaegan-4"} | {arm: f"{weights[arm]}:4" for arm in JUDGED}
     pictures = adversary.centres(load(prepare("folder", folder=options.judge_folder).photographs))
     rows = adversary.reconstruct(pictures, models)
-    updates = [0, *(metrics[arm].get("generator_loss", metrics[arm]["loss"]).count() for arm in weights)]
+    updates = [0, *(metrics[arm].get("generator_loss", metrics[arm]["loss"]).count() for arm in JUDGED)]
     table = adversary.summary(rows, pictures).assign(updates=updates, photographs=len(pictures))
     write(table, adversary.TABLE)
     print(table.to_string())

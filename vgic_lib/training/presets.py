@@ -21,8 +21,8 @@ PRESETS = {
     ),
     "adversarial": VaeGanConfig(
         num_channels=(4,), bits=(4, 6, 8), start_from="vaegan-4", initialisation="klt", head_start=23,
-        discriminator_rate=2.5, adversarial_weight=0.02, batch=4, steps=48, learning_rate=2e-4,
-        ema_decay=0.95, log_every=1, validate_every=30, checkpoint_every_s=600.0,
+        discriminator_rate=2.5, adversarial_weight=0.02, batch=4, steps=143, learning_rate=2e-4,
+        ema_decay=0.97, log_every=1, validate_every=40,
     ),
     "hyperprior-cpu": HyperpriorConfig(late_from=0.8, learning_rate=1e-3, table_rate=2.0, entropy_rate=2.0),
     "hyperprior-eye": HyperpriorConfig(
