@@ -5,6 +5,7 @@ The picture is a photograph from scikit-image, repeated mirror-wise. JPEG throug
 
     python benchmarks/memory.py [--megapixels 0.4 5 20] [--model NAME] [--search-steps 0] [--tune eye]
     python benchmarks/memory.py --megapixels 20 --max-error 0
+    python benchmarks/memory.py --tune eye --realism 1
 """
 
 import argparse
@@ -51,7 +52,7 @@ def vgic_compress(megapixels, options, data):
 def vgic_decompress(megapixels, options, data):
     from vgic_lib import codec
 
-    codec.decompress(data)
+    codec.decompress(data, realism=options.realism)
 
 
 def jpeg_compress(megapixels, options, data):
@@ -96,6 +97,7 @@ def main():
     parser.add_argument("--model", help="of VGIC (default: the codec's)")
     parser.add_argument("--search-steps", type=int, default=0)
     parser.add_argument("--tune", default="psnr")
+    parser.add_argument("--realism", type=float, default=0.0, help="of decompressing (default: 0)")
     parser.add_argument("--max-error", type=int, help="0 for lossless files (default: lossy)")
     options = parser.parse_args()
     target = TARGET_GIB if options.max_error is None else TARGET_EXACT_GIB

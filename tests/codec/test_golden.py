@@ -36,6 +36,9 @@ CASES = {
     "tiny-gray-q448": ("L", (1, 1), QualitySetting(448)),
     "tiny-rgba-q896": ("RGBA", (47, 33), QualitySetting(LARGEST_CODE)),
     "tiny-rgb-q1280": ("RGB", (34, 50), QualitySetting(FINEST_CODE)),
+    "hyperprior-rgb-q448": ("RGB", (90, 66), QualitySetting(448)),
+    "hyperprior-eye-rgb-q448": ("RGB", (90, 66), QualitySetting(448)),
+    "hyperprior-eye-gray-q100": ("L", (40, 31), QualitySetting(100)),
     "lossless-rgb-e0": ("RGB", (90, 66), bound(0)),
     "lossless-gray-e1": ("L", (40, 31), bound(1)),
     "tiny-exact-rgb-e0": ("RGB", (65, 63), bound(0)),
@@ -45,6 +48,8 @@ CASES = {
     "tiny-exact-rgba-e0": ("RGBA", (47, 33), bound(0)),
     "tiny-exact-rgba-e64": ("RGBA", (1, 70), bound(64)),
 }
+REALISTIC = "hyperprior-eye-rgb-q448"  # is also decoded with realism 1
+SHIPPED = "hyperprior-eye", "hyperprior", "lossless"  # weights, by which names of files start; else vaegan
 TOLERANCE = 2  # levels: pixels of lossy files come from floating-point convolutions, symbols do not
 
 
@@ -86,14 +91,15 @@ def symbols_digest(data):
 @pytest.fixture(scope="module", autouse=True)
 def regenerate(request, installed, tiny):
     if request.config.getoption("--regen-golden"):
-        digests = {}
+        digests, models = {}, tiny | {name: load_model(name) for name in SHIPPED} | {"": load_model("vaegan")}
         for name, (mode, size, setting) in CASES.items():
-            chosen = [model for start, model in tiny.items() if name.startswith(start)]
-            model = [*chosen, load_model("vaegan" if isinstance(setting, BitSetting) else "lossless")][0]
+            model = next(model for start, model in models.items() if name.startswith(start))
             data, picture = codec.encode(original(mode, size), model=model, setting=setting)
             (FOLDER / f"{name}.vgic").write_bytes(data)
             picture.save(FOLDER / f"{name}.png")
             digests[name] = symbols_digest(data)
+        data = (FOLDER / f"{REALISTIC}.vgic").read_bytes()
+        codec.decompress(data, realism=1).save(FOLDER / f"{REALISTIC}+r1.png")
         (FOLDER / "symbols.json").write_text(json.dumps(digests, indent=1) + "\n")
 
 
@@ -113,6 +119,13 @@ def test_picture_is_the_same_to_within_rounding(name):
     assert levels_apart(picture, expected) <= (0 if exact else TOLERANCE)
     if exact:
         assert levels_apart(picture, original(mode, size)) <= setting.largest
+
+
+def test_what_the_head_adds_is_the_same_to_within_rounding():
+    data = (FOLDER / f"{REALISTIC}.vgic").read_bytes()
+    expected = Image.open(FOLDER / f"{REALISTIC}+r1.png")
+    assert levels_apart(codec.decompress(data, realism=1), expected) <= TOLERANCE
+    assert levels_apart(codec.decompress(data), expected) > 3 * TOLERANCE
 
 
 def levels_apart(one, other):
