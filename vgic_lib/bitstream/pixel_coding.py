@@ -85,8 +85,7 @@ class Residuals(NamedTuple):
     """What is coded together."""
 
     at: Place
-    index: Tensor  # of scales (1, h, w), uint8
-    offset: Tensor  # of means from their rounded values, uint8
+    place: Tensor  # OFFSETS * index of a scale + offset of a mean from its rounded value, (1, h, w), uint8
     residual: Tensor | None  # in steps, int16, turned so that the mean lies above its rounded value
 
 
@@ -133,11 +132,11 @@ class PixelCoder:
         The first byte tells how many channels are coded: 1 for a gray picture.
         """
         coded = self._examine(pixels, errors)
-        encoder = RangeEncoder(self.tables)
+        encoder, tables = RangeEncoder(self.tables), _trimmed_tables(coded.trims)
         symbols = coded.trims[_trimmed(pixels.shape[2:], coded.channels)].flatten().numpy()
         encoder.put(symbols.astype(np.int32), np.full(len(symbols), TRIM_TABLE, np.uint8))
         for one in coded.residuals:
-            encoder.put(one.residual.numpy().astype(np.int32), self._table(one, coded.trims).numpy())
+            encoder.put(one.residual.numpy().astype(np.int32), _tables_of(one, tables))
         return bytes([coded.channels]) + encoder.finish()
 
     def decode(self, section: bytes, size: tuple[int, int], errors: tuple[int, ...]) -> Tensor:
@@ -151,19 +150,20 @@ class PixelCoder:
         count = int(chosen.sum()) * BUCKETS
         symbols = torch.from_numpy(decoder.get(np.full(count, TRIM_TABLE, np.uint8)))
         trims[chosen] = symbols.long().view(-1, BUCKETS)
+        tables = _trimmed_tables(trims)
 
         def exchange(one: Residuals) -> Tensor:
-            return torch.from_numpy(decoder.get(self._table(one, trims).numpy()))
+            return torch.from_numpy(decoder.get(_tables_of(one, tables)))
 
         return self._traverse(size, errors, section[0], exchange)
 
     def measure(self, pixels: Tensor, errors: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """Pixels of `decode`, and the bits (1, H, W) that each takes, for a picture as in `encode`."""
         coded = self._examine(pixels, errors)
-        bits = torch.zeros(1, *pixels.shape[2:])
+        bits, tables = torch.zeros(1, *pixels.shape[2:]), _trimmed_tables(coded.trims)
         for one in coded.residuals:
-            cost = self._costs[self._table(one, coded.trims).long(), one.residual.long() + LARGEST]
-            bits[:, one.at.rows, one.at.columns] += cost
+            table = torch.from_numpy(_tables_of(one, tables)).long()
+            bits[:, one.at.rows, one.at.columns] += self._costs[table, one.residual.long() + LARGEST]
         return coded.pixels, bits
 
     def _examine(self, pixels: Tensor, errors: tuple[int, ...]) -> Coded:
@@ -181,28 +181,19 @@ class PixelCoder:
 
     def _best_trims(self, found: list[Residuals], chosen: Tensor) -> Tensor:
         """Trims by which residuals take fewest bits, where `chosen` (NETWORKS, CHANNELS); else 0."""
-        places = torch.arange(SCALES * OFFSETS)
-        index, offset = places // OFFSETS, places % OFFSETS
-        symbols = 2 * LARGEST + 1
-        trims = _no_trims()
+        index, offset = _every_place()
+        symbols, trims = 2 * LARGEST + 1, _no_trims()
         for network, channel in chosen.nonzero().tolist():
-            count = torch.zeros(len(places) * symbols)
+            count = torch.zeros(len(index) * symbols)
             for one in found:
                 if (one.at.network, one.at.channel) == (network, channel):
-                    place = (one.index.int() * OFFSETS + one.offset) * symbols + one.residual + LARGEST
+                    place = one.place.int() * symbols + one.residual + LARGEST
                     count += torch.bincount(place.flatten(), minlength=len(count))
             count = count.view(-1, symbols)
             bits = [(count * self._costs[_tables(index + trim, offset).long()]).sum(1) for trim in TRIMS]
             bits = torch.stack(bits).view(len(TRIMS), BUCKETS, -1).sum(2)
             trims[network, channel] = torch.tensor(TRIMS)[bits.argmin(0)] * (bits.sum(0) > 0)
         return trims
-
-    def _table(self, one: Residuals, trims: Tensor) -> Tensor:
-        """Tables (uint8) of residuals, scales trimmed."""
-        if one.at.network < 0:
-            return _tables(one.index.short(), one.offset)
-        trim = trims[one.at.network, one.at.channel].short()
-        return _tables(one.index.short() + trim[(one.index // BUCKET).long()], one.offset)
 
     @torch.no_grad()
     def _traverse(
@@ -232,7 +223,7 @@ class PixelCoder:
             if pixels is not None:
                 wanted = pixels[:, ORDER[at.channel], at.rows, at.columns]
                 residual = torch.floor((wanted - near) / side + 0.5).to(torch.int16)
-            one = Residuals(at, index.to(torch.uint8), offset.to(torch.uint8), residual)
+            one = Residuals(at, index.mul_(OFFSETS).add_(offset).to(torch.uint8), residual)
             value = (near + side * exchange(one)).clamp_(0, LARGEST)
             return value.to(kind), (value - near).to(kind)
 
@@ -247,11 +238,29 @@ class PixelCoder:
         return self._networks[kind], kind
 
 
+def _every_place() -> tuple[Tensor, Tensor]:
+    """Indices of scales and offsets of all places of `Residuals`."""
+    places = torch.arange(SCALES * OFFSETS)
+    return places // OFFSETS, places % OFFSETS
+
+
 def _tables(index: Tensor, offset: Tensor) -> Tensor:
-    """Tables (uint8) for scales (int16), kept in range, and offsets."""
+    """Tables (uint8) for scales, kept in range, and offsets."""
     index = index.clamp(0, SCALES - 1)
     fine = OFFSETS * index + offset
     return torch.where(index < FINE_SCALES, fine, index + FINE_SCALES * (OFFSETS - 1)).to(torch.uint8)
+
+
+def _trimmed_tables(trims: Tensor) -> np.ndarray:
+    """Tables (uint8) of all places for each network, the last one none, and channel."""
+    index, offset = _every_place()
+    trims = torch.cat([trims, torch.zeros_like(trims[:1])])
+    return _tables(index + trims[..., index // BUCKET], offset).numpy()
+
+
+def _tables_of(one: Residuals, tables: np.ndarray) -> np.ndarray:
+    """Tables of residuals, of those of `_trimmed_tables`."""
+    return tables[one.at.network, one.at.channel][one.place.numpy()]
 
 
 def _no_trims() -> Tensor:

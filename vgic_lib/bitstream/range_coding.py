@@ -5,8 +5,6 @@ Probabilities come from integers alone (sums below 2**53 are exact in float64, t
 and multiplication), so that encoder and decoder agree on every machine.
 """
 
-from collections.abc import Iterator
-
 import constriction
 import numpy as np
 
@@ -99,10 +97,10 @@ class RangeEncoder:
         low, high = -self._tables.offset, self._tables.frequencies.shape[1] - self._tables.offset
         if symbols.size and not low <= symbols.min() <= symbols.max() < high:
             raise ValueError("a symbol lies outside its table")
-        order, slices = _by_table(table_index, counts, self._tables.certain)
+        order, runs = _by_table(table_index, counts, self._tables.certain)
         columns = (symbols.ravel()[order] - low).astype(np.int32)
-        for table, places in slices:
-            self._coder.encode(columns[places], self._tables.model(table))
+        for table, start, end in runs:
+            self._coder.encode(columns[start:end], self._tables.model(table))
 
     def finish(self) -> bytes:
         """The stream so far: the shortest byte string inside the coder's final interval."""
@@ -146,15 +144,15 @@ class RangeDecoder:
         self._bits_left -= self._tables.least_bits(counts)
         if self._bits_left < 0:
             raise BitstreamError("the file is damaged: it is too short for its picture; get a fresh copy")
-        order, slices = _by_table(table_index, counts, self._tables.certain)
+        order, runs = _by_table(table_index, counts, self._tables.certain)
         columns = np.empty(len(order), dtype=np.int32)
-        for table, places in slices:
-            try:
-                columns[places] = self._coder.decode(self._tables.model(table), counts[table])
-            except AssertionError as error:  # how the library reports impossible data
-                raise BitstreamError(
-                    "the file is damaged: its compressed data make no sense; get a fresh copy"
-                ) from error
+        try:
+            for table, start, end in runs:
+                columns[start:end] = self._coder.decode(self._tables.model(table), end - start)
+        except AssertionError as error:  # how the library reports impossible data
+            raise BitstreamError(
+                "the file is damaged: its compressed data make no sense; get a fresh copy"
+            ) from error
         symbols = np.zeros(table_index.size, dtype=np.int32)
         symbols[order] = columns - self._tables.offset
         return symbols.reshape(table_index.shape)
@@ -162,11 +160,11 @@ class RangeDecoder:
 
 def _by_table(
     table_index: np.ndarray, counts: np.ndarray, certain: int
-) -> tuple[np.ndarray, Iterator[tuple[int, slice]]]:
-    """Places in the flat `table_index`, sorted by table, and where among them each table in use applies."""
+) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
+    """Places in the flat `table_index`, sorted by table; each table in use, and where it starts and ends."""
     small = np.uint8 if len(counts) <= 2**8 else np.uint16  # sorted in linear time
     order = np.argsort(table_index.astype(small, copy=False).ravel(), kind="stable")
     order = order[counts[:certain].sum() :]
-    ends = np.cumsum(counts[certain:])
-    used = np.flatnonzero(counts[certain:])
-    return order, ((int(t) + certain, slice(ends[t] - counts[t + certain], ends[t])) for t in used)
+    used = certain + np.flatnonzero(counts[certain:])
+    ends = np.cumsum(counts[used])
+    return order, list(zip(used.tolist(), (ends - counts[used]).tolist(), ends.tolist(), strict=True))
