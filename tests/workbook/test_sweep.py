@@ -27,8 +27,9 @@ def runs(home, monkeypatch):
         tables = paths.results_dir(parameters["run"]) / "tables"
         quality = parameters["qualities"]
         files.write_text(tables / "results.csv", f'method,psnr_db\n"VGIC, quality {quality}",3{quality}.5\n')
-        text = f"Caption\n\n| Method | PSNR |\n| --- | ---: |\n| VGIC, quality {quality} | 3{quality} |\n"
-        files.write_text(tables / "results.md", f"{text}\nNote.\n")
+        heading = "Caption\n\n| n | Method | PSNR | SSIM |\n| --- | --- | ---: | ---: |\n"
+        line = f"|  | VGIC, quality {quality} | 3{quality} |  |\n"
+        files.write_text(tables / "results.md", f"{heading}{line}\nNote.\n")
 
     monkeypatch.setattr(pipeline, "execute", execute)
     monkeypatch.setattr(pipeline.environment, "describe_environment", lambda: Environment("", {}, ""))
@@ -53,7 +54,8 @@ def test_a_run_for_each_combination_and_one_table(home, runs, capsys):
         '2,my/b,"VGIC, quality 2",32.5',
     ]
     table = (tables / "sweep.md").read_text()
-    assert "| qualities | model | Method | PSNR |" in table and "| 2 | my/b | VGIC, quality 2 | 32 |" in table
+    assert "| qualities | model | n | Method | PSNR | SSIM |\n" in table
+    assert "| 2 | my/b |  | VGIC, quality 2 | 32 |  |\n" in table
     assert table in capsys.readouterr().out
     sweep("tiny", axes, {"steps": "7"})
     assert len(runs) == 4  # all is done
