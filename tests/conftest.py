@@ -6,11 +6,14 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests run side by side
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # those of two threads would wait for each other busily
 
+import signal  # noqa: E402
 import socket  # noqa: E402
 
 import pytest  # noqa: E402
 
-pytest_plugins = ["helpers.measured"]
+pytest_plugins = ["helpers.measured", "helpers.browser"]
+# A shell starts what it puts into the background with interrupts ignored, and children would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 

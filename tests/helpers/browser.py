@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""JupyterLab on a loopback port, and a notebook in it as a person at Chromium uses it."""
+"""JupyterLab on a loopback port, and a notebook in it as a person at Chromium uses it; a fixture for all."""
 
 import json
 import os
@@ -14,6 +14,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import nbformat
+import pytest
 
 from helpers import PROJECT
 
@@ -85,13 +86,17 @@ def wait_for(condition, what, patience_s=PATIENCE_S):
     return found
 
 
-@contextmanager
-def chromium(playwright):
+@pytest.fixture(scope="module")
+def chromium():
+    if not CHROMIUM:
+        assert not os.environ.get("CI"), "continuous integration must have chromium; .ci/run installs it"
+        pytest.skip("no chromium here; on Debian: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
     root = hasattr(os, "geteuid") and os.geteuid() == 0
-    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS + ["--no-sandbox"] * root)
-    try:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS + ["--no-sandbox"] * root)
         yield browser
-    finally:
         browser.close()
 
 
@@ -131,6 +136,13 @@ class Notebook:
         """Addresses beyond this machine that the page asked for."""
         here = (self.lab.address, self.lab.address.replace("http", "ws"), "data:", "blob:")
         return [address for address in self.requests if not address.startswith(here)]
+
+    def check(self):
+        """No trouble on the page, no missing widget, and nothing asked of the world."""
+        text = self.page.locator(".jp-Notebook").inner_text()
+        for trouble in ("Error displaying widget", "Loading widget", "Traceback", "Warning:"):
+            assert trouble not in text
+        assert (self.outside(), self.errors) == ([], [])
 
     def close(self):
         self.page.close()

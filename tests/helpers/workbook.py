@@ -6,6 +6,7 @@ import nbformat
 from vgic_lib import files, paths
 from vgic_lib.workbook.manifest import read_manifest
 
+WORKBOOK = ["01_data_preparation", "02_training", "03_latent_search", "04_compression", "05_analysis"]
 STEPS = ("01_first", "02_second")  # of `tiny_project`
 PARAMETERS = 'run: str = "default"  # name of the run\nsteps: int = 3  # how often\n'
 HEAD = "from vgic_lib import files, paths\n"

@@ -4,6 +4,7 @@
 import json
 import re
 import runpy
+import shutil
 
 import numpy as np
 import pytest
@@ -17,17 +18,32 @@ def tool():
     return runpy.run_path(str(PROJECT / "tools" / "check_exactness.py"))
 
 
+@pytest.fixture(scope="module")
+def whole(tool, tmp_path_factory):
+    """All golden files, and one of each shipped model."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(tool["write"].__globals__, "CASES", [(50, "LA", (30, 20))])
+        tool["write"](folder)
+    return folder
+
+
 @pytest.fixture
-def written(tool, tmp_path, monkeypatch):
-    monkeypatch.setitem(tool["write"].__globals__, "CASES", [(50, "LA", (30, 20))])
-    tool["write"](tmp_path)
+def written(whole, tmp_path):
+    """Some of them, for a test to alter."""
+    digests = json.loads((whole / "symbols.json").read_text())
+    kept = {name: digests[name] for name in ("tiny-rgb-q333", "tiny-exact-rgb-e1", "vaegan-la-30x20-q50")}
+    for name in kept:
+        for ending in ("vgic", "png"):
+            shutil.copy(whole / f"{name}.{ending}", tmp_path)
+    (tmp_path / "symbols.json").write_text(json.dumps(kept))
     return tmp_path
 
 
-def test_a_folder_that_was_written_here_is_right_here(tool, written, capsys):
-    names = json.loads((written / "symbols.json").read_text())
+def test_a_folder_that_was_written_here_is_right_here(tool, whole, capsys):
+    names = json.loads((whole / "symbols.json").read_text())
     assert {"tiny-rgb-q0", "hyperprior-la-30x20-q50", "vaegan-la-30x20-q50"} <= names.keys()
-    assert tool["check"]("here", "cpu", written)
+    assert tool["check"]("here", "cpu", whole)
     told = re.search(r"symbols of (\d+) files, pixels of (\d+) within [01]: pass", capsys.readouterr().out)
     assert [int(count) for count in told.groups()] == [len(names)] * 2
 

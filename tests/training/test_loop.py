@@ -2,15 +2,13 @@
 """Training: the same losses as in 2020, and runs that can be cut off anywhere."""
 
 import csv
+import multiprocessing
+import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from helpers import PROJECT
 from helpers.runs import (
     ADVERSARIAL,
     NESTED,
@@ -60,31 +58,27 @@ def test_an_interrupted_run_ends_as_if_nothing_had_happened(
     assert_same(state_of(tmp_path), state_of(whole))
 
 
-KILLED = """
-import os, signal, sys, torch
-from pathlib import Path
-sys.path[:0] = sys.argv[2:]
-from test_loop import NESTED, pictures
-from vgic_lib.training.loop import train
-save, calls = torch.save, []
+def train_until_killed(folder):
+    """SIGKILL in the middle of the third checkpoint."""
+    save, calls = torch.save, []
 
-def save_half(state, path):
-    save(state, path)
-    calls.append(path)
-    if len(calls) == 3:
-        with open(path, "r+b") as file:
-            file.truncate(1000)
-        os.kill(os.getpid(), signal.SIGKILL)
+    def save_half(state, path):
+        save(state, path)
+        calls.append(path)
+        if len(calls) == 3:
+            with open(path, "r+b") as file:
+                file.truncate(1000)
+            os.kill(os.getpid(), signal.SIGKILL)
 
-torch.save = save_half
-train(NESTED, Path(sys.argv[1]), pictures(), pictures()[:1], device="cpu")
-"""
+    torch.save = save_half
+    train(NESTED, folder, pictures(), pictures()[:1], device="cpu")
 
 
 def test_a_run_killed_while_it_writes_a_checkpoint_goes_on_from_the_one_before(tmp_path, whole):
-    folders = [str(PROJECT / "tests"), str(Path(__file__).parent)]
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), *folders], capture_output=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    child = multiprocessing.get_context("fork").Process(target=train_until_killed, args=(tmp_path,))
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
     assert state_of(tmp_path)["step"] == 2
     train(NESTED, tmp_path, pictures(), pictures()[:1], device="cpu")
     assert_same(state_of(tmp_path), state_of(whole))

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Training on two processes, as torchrun starts them: the same as on one, also after one was killed."""
+"""Training on two processes: the same as on one, also where torchrun starts one anew that was killed."""
 
 import csv
 import os
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import psutil
 import pytest
 import torch
 from helpers import PROJECT
-from helpers.ranks import STEPS, configs, train_all
+from helpers.ranks import STEPS, configs, train_all, train_all_on_two
 from helpers.runs import NESTED, pictures
 from helpers.samples import smooth_pictures
 from PIL import Image
@@ -25,16 +25,15 @@ from vgic_lib.training.loop import CHECKPOINT, METRICS_FILE, Trainer
 from vgic_lib.training.presets import PRESETS
 
 KINDS = tuple(configs(""))
-RUN = configs("")["hyperprior"]
+RUN = replace(configs("")["hyperprior"], steps=20)  # time enough for a kill
 START = PRESETS["hyperprior-cpu"]
 
 
 def torchrun(*words):
     """Start two processes of one thread each."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = os.environ | {"PYTHONPATH": str(PROJECT / "tests"), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [*command, *map(str, words)], env=environment, cwd=PROJECT,
+        [*command, *words], env=os.environ | {"OMP_NUM_THREADS": "1"}, cwd=PROJECT,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -49,9 +48,7 @@ def one(tmp_path_factory):
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    running = torchrun(PROJECT / "tests" / "helpers" / "ranks.py", folder)
-    _, errors = running.communicate()
-    assert running.returncode == 0, errors
+    assert train_all_on_two(folder) == [0, 0]
     return folder
 
 

@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The workbook: each notebook keeps the rules, every profile fits, and the smoke profile runs to the end."""
+"""The workbook: each notebook keeps the rules, and every profile fits."""
 
 import ast
-import math
-import os
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -13,12 +10,11 @@ import sys
 import nbformat
 import pytest
 from helpers import PROJECT
+from helpers.workbook import WORKBOOK
 from papermill import inspect_notebook
 
 from vgic_lib.workbook import profiles
-from vgic_lib.workbook.manifest import read_manifest
 
-WORKBOOK = ["01_data_preparation", "02_training", "03_latent_search", "04_compression", "05_analysis"]
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 CELL_LINES, MEDIAN_LINES, FUNCTION_LINES = 25, 8, 8
 
@@ -115,90 +111,3 @@ def test_profiles_fit_the_notebooks(profile):
     names = [step.name for step in plan]
     assert names == (WORKBOOK if profile in ("smoke", "default") else sorted(set(names) & set(WORKBOOK)))
     assert all(step.parameters["run"] == profile for step in plan)
-
-
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    """A project folder with the notebooks, in which the smoke profile was run from the command line."""
-    home = tmp_path_factory.mktemp("smoke")
-    shutil.copytree(
-        PROJECT / "notebooks", home / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints")
-    )
-    patch = pytest.MonkeyPatch()
-    patch.setenv("VGIC_HOME", str(home))
-    answer = run_smoke(home)
-    yield home, answer
-    patch.undo()
-
-
-def run_smoke(home, *words):
-    command = [sys.executable, "-m", "vgic_lib", "run", "--profile", "smoke", *words]
-    environment = {**os.environ, "VGIC_HOME": str(home)}
-    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
-
-
-@pytest.mark.slow
-def test_smoke_run_ends_with_the_table(smoke):
-    home, answer = smoke
-    assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]
-    table = (home / "outputs/results/smoke/tables/results.md").read_text().strip()
-    assert table in answer.stdout
-    assert all(step.status == "done" for step in read_manifest("smoke").steps)
-
-
-@pytest.mark.slow
-def test_smoke_run_leaves_copies_report_tables_and_figures(smoke):
-    home, _ = smoke
-    run, results = home / "outputs/runs/smoke", home / "outputs/results/smoke"
-    assert [path.stem for path in sorted((run / "notebooks").glob("*.ipynb"))] == WORKBOOK
-    assert "Traceback" not in (run / "report.html").read_text()
-    for table in (results / "tables").glob("*.csv"):
-        assert table.with_suffix(".md").exists() and table.with_suffix(".tex").exists()
-    figures = list((results / "figures").glob("*.png"))
-    assert figures
-    for figure in figures:
-        assert figure.with_suffix(".pdf").exists() and figure.with_suffix(".csv").exists()
-
-
-@pytest.mark.slow
-def test_smoke_rows_are_measured_on_the_files(smoke):
-    """Rates are recomputed from the files on disk, ours and those of the classical codecs."""
-    import pandas
-
-    home, _ = smoke
-    folder = home / "outputs/runs/smoke/compression"
-    rows = pandas.read_csv(folder / "rows.csv")
-    assert {"hyperprior", "vaegan-8", "jpeg", "webp"} == set(rows.codec)
-    for row in rows.itertuples():
-        size = (folder / row.file).stat().st_size
-        assert row.bytes == size
-        assert math.isclose(row.bpp, 8 * size / (row.width * row.height), rel_tol=1e-6)
-        assert math.isclose(row.compression_ratio, 3 * row.width * row.height / size, rel_tol=1e-6)
-
-
-@pytest.mark.slow
-def test_finished_smoke_run_is_skipped(smoke):
-    home, _ = smoke
-    answer = run_smoke(home)
-    assert answer.returncode == 0
-    assert "0 of 5 notebooks to run" in answer.stdout
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (
-            ("--profile", "huge"),
-            "unknown profile 'huge'; choose from default, eye, paper, published, smoke, table2020",
-        ),
-        (("-p", "stepps", "3"), "no notebook has a parameter 'stepps'"),
-        (("-p", "steps", "many"), "must be of type int, not 'many'"),
-    ],
-)
-def test_bad_requests_are_one_line_without_traceback(smoke, words, message):
-    home, _ = smoke
-    answer = run_smoke(home, *words)
-    assert answer.returncode == 1 and answer.stdout == ""
-    (line,) = answer.stderr.splitlines()
-    assert line.startswith("vgic: error: ") and message in line
