@@ -23,7 +23,6 @@ from vgic_lib.environment import has_bfloat16, plain_arithmetic
 from vgic_lib.errors import ParameterError
 from vgic_lib.models.base import LatentModel, Latents, Setting
 from vgic_lib.models.tunes import DEFAULT_TUNE, check_tune
-from vgic_lib.search.adam import Adam
 from vgic_lib.search.objectives import (
     DOUBLING_GAIN_DB,
     TUNES,
@@ -126,7 +125,7 @@ def search(
     free = config.relaxation == "continuous"
     objective = _objective(model, x, setting, config)
     latents = _start(model, x, setting, config, random)
-    optimizer = Adam(latents)
+    optimizer = torch.optim.Adam(latents)
     begun, best, trace = time.monotonic(), None, []
     for step in range(config.steps + 1):
         progress = step / max(1, config.steps)
@@ -141,8 +140,10 @@ def search(
             polish = progress >= 1 - config.polish and not free
             relaxation = RELAXATIONS["straight-through" if polish else config.relaxation]
             rounding = partial(relaxation, progress=progress, random=random)
+            optimizer.param_groups[0]["lr"] = _rate(model, setting, config, progress)
+            optimizer.zero_grad()
             _relaxed_objective(model, x, setting, latents, rounding, objective).backward()
-            optimizer.step(_rate(model, setting, config, progress))
+            optimizer.step()
         mse = (best.x_hat - x).square().mean().item()
         psnr_db = -10 * math.log10(mse + 1e-10)
         trace.append(TracePoint(step, time.monotonic() - begun, psnr_db, best.bits, best.objective))
