@@ -285,6 +285,7 @@ def _ends(group, seconds=20):
     return False
 
 
+@pytest.mark.slow
 def test_a_sweep_side_by_side(home, at, capsys):
     write_notebook(home, "01_count", COUNT.format(name="count") + TABLE.replace("| n | psnr_db |", "| n |"))
     write_profile(home, "01_count")

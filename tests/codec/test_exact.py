@@ -86,7 +86,7 @@ def test_more_bytes_are_never_worse(photo):
     exact = codec.compress(photo, lossless=True)
     best = len(codec.compress(photo, quality=100))
     found = []
-    for share in (0, 0.1, 0.25, 0.5, 0.75, 1):
+    for share in (0, 0.1, 0.4, 1):
         data = codec.compress(photo, target_bytes=round(best + share * (len(exact) - best)))
         decoded = codec.decompress(data)
         found.append((len(data), psnr_db(np.asarray(photo), np.asarray(decoded))))

@@ -70,7 +70,7 @@ def test_decoder_shows_what_the_encoder_saw(model, mode: str, size: tuple[int, i
         np.testing.assert_array_equal(decoded.getchannel("A"), image.getchannel("A"))
 
 
-@settings(deadline=None)  # the first call of a model prepares its tables
+@settings(max_examples=50, deadline=None)  # the first call of a model prepares its tables
 @given(
     width=st.integers(1, 30),
     height=st.integers(1, 30),
@@ -295,9 +295,11 @@ def fuzz(originals: list[bytes], count: int) -> int:
     return decoded
 
 
-def test_a_thousand_damaged_files(model) -> None:
+def test_many_damaged_files(model) -> None:
+    """A thousand, fewer where a file takes longer."""
+    count = 300 if isinstance(model, VaeGan) else 1000
     originals = [codec.compress(picture(mode, size)) for mode in MODES for size in ((1, 1), (23, 17))]
-    assert 0 < fuzz(originals, 1000) < 500  # the checksum stops half, the inner checks many more
+    assert 0 < fuzz(originals, count) < count / 2  # the checksum stops half, the inner checks many more
 
 
 def test_a_forged_size_costs_nothing(model) -> None:
