@@ -143,8 +143,8 @@ def _to_csv(lines: list[list[str]]) -> str:
 
 def _from_markdown(text: str) -> list[dict[str, str]]:
     lines = [line.strip().split("|")[1:-1] for line in text.splitlines() if line.startswith("|")]
-    heading, _, *rows = ([cell.strip() for cell in line] for line in lines)  # some cells are empty
-    return [dict(zip(heading, row, strict=True)) for row in rows]
+    cells = [[cell.strip() for cell in line] for line in lines]  # some are empty
+    return [dict(zip(cells[0], line, strict=True)) for line in cells[2:]]
 
 
 def _to_markdown(lines: list[list[str]]) -> str:
