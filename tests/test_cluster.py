@@ -205,9 +205,10 @@ def test_no_scheduler(monkeypatch, album, tmp_path, capsys, address):
     assert told.err.count("\n") == 1 and contents(tmp_path) == before
 
 
-def test_a_scheduler_that_is_lost(tmp_path):
+def test_a_scheduler_that_is_lost(monkeypatch):
     """What was done is kept, and one line says how to go on."""
     pytest.importorskip("distributed", reason="needs the extra `cluster`: dask and distributed")
+    monkeypatch.setenv("VGIC_PROGRESS", "0")  # as the worker, which lives in this process, sets it for good
     from distributed import LocalCluster
 
     with LocalCluster(
