@@ -17,7 +17,7 @@ from vgic_lib.training.head_config import HeadConfig
 from vgic_lib.training.loop import train
 from vgic_lib.training.lossless_config import LosslessConfig
 
-STEPS = 10
+STEPS = 20
 SMALL = {"Encoder": SmallEncoder, "Generator": SmallGenerator, "Discriminator": SmallDiscriminator}
 COMMON = {
     "bf16": "off",
@@ -34,7 +34,7 @@ def configs(codec):
     """A run of each kind by name; `codec` is the path of weights of a tiny codec."""
     return {
         "nested": replace(NESTED, batch=4, **COMMON),
-        "adversarial": replace(ADVERSARIAL, batch=2, head_start=4, adversarial_from=0.5, **COMMON),
+        "adversarial": replace(ADVERSARIAL, batch=2, head_start=4, adversarial_from=0.3, **COMMON),
         "hyperprior": replace(TINY, late_crop_side=32, batch=8, **COMMON),
         "head": HeadConfig(
             start_from=str(codec), batch=2, crop_side=64, learning_rate=4e-5, adversarial_from=0.5, **COMMON

@@ -2,22 +2,21 @@
 """Training on two processes: the same as on one, also where torchrun starts one anew that was killed."""
 
 import csv
-import multiprocessing
+import os
+import subprocess
 import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import psutil
 import pytest
 import torch
+from helpers import PROJECT
 from helpers.ranks import STEPS, configs, train_all, train_all_on_two
 from helpers.runs import NESTED, pictures
 from helpers.samples import smooth_pictures
 from PIL import Image
 from torch import distributed
-from torch.distributed import run as torchrun
-from torch.distributed.launcher.api import elastic_launch
 
 from vgic_lib import cli, paths
 from vgic_lib.errors import ClusterError, ParameterError
@@ -26,26 +25,17 @@ from vgic_lib.training.loop import CHECKPOINT, METRICS_FILE, Trainer
 from vgic_lib.training.presets import PRESETS
 
 KINDS = tuple(configs(""))
-RUN = replace(configs("")["hyperprior"], steps=20)  # time enough for a kill
+RUN = configs("")["hyperprior"]
 START = PRESETS["hyperprior-cpu"]
 
 
-def train_under_torchrun(words, log):
-    """The agent of torchrun with two processes, forked where torchrun starts programs; once started anew."""
-    options = (
-        "--rdzv-backend c10d --rdzv-endpoint localhost:0 --rdzv-id mine --nproc-per-node 2 --max-restarts 1"
-    )
-    config = torchrun.config_from_args(torchrun.parse_args([*options.split(), "program"]))[0]
-    config.start_method = "fork"
-    with log.open("w") as file, redirect_stdout(file), redirect_stderr(file):
-        elastic_launch(config, train_here)(words)
-
-
-def train_here(words):
-    """One of the two."""
-    if status := cli.main(words):
-        sys.exit(status)
-    sys.stdout.flush()  # a forked process ends without it
+def torchrun(*words):
+    """Start two processes of one thread each."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return subprocess.Popen(
+        [*command, *words], env=os.environ | {"OMP_NUM_THREADS": "1"}, cwd=PROJECT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +80,12 @@ def test_two_processes_have_the_losses_of_one_with_the_same_crops(one, two, kind
     assert any(name.startswith("validation_") for name in losses(ours[-1]))
 
 
+def second(parent):
+    """The second process that torchrun started."""
+    (found,) = (child for child in psutil.Process(parent).children() if child.environ().get("RANK") == "1")
+    return found
+
+
 @pytest.mark.slow
 def test_a_killed_process_is_started_again_and_the_run_ends_as_on_one(home):
     photographs = home / "photographs"
@@ -101,19 +97,14 @@ def test_a_killed_process_is_started_again_and_the_run_ends_as_on_one(home):
     command = ["train", "--model", "hyperprior", "--preset", "hyperprior-cpu", *settings]
     command += ["--dataset", "folder", "--folder", str(photographs)]
     assert cli.main([*command, "--run", "one"]) == 0
-    agent = multiprocessing.get_context("fork").Process(
-        target=train_under_torchrun, args=([*command, "--run", "two"], home / "log")
-    )
-    agent.start()
+    running = torchrun("--max-restarts", "1", "-m", "vgic_lib", *command, "--run-name", "two")
     folder = paths.training_dir("two") / "hyperprior"
-    while not (folder / CHECKPOINT).exists() and agent.is_alive():
+    while not (folder / CHECKPOINT).exists() and running.poll() is None:
         time.sleep(0.01)
-    first, second = psutil.Process(agent.pid).children()
-    second.kill()
-    agent.join()
-    told = (home / "log").read_text()
-    assert agent.exitcode == 0 and told.count("weights: ") == 1, told
-    assert not first.is_running()
+    second(running.pid).kill()
+    output, errors = running.communicate()
+    assert running.returncode == 0, errors
+    assert "exitcode: -9" in errors and output.count("weights: ") == 1
     expected = rows(paths.training_dir("one") / "hyperprior")
     for row, other in zip(rows(folder), expected, strict=True):
         assert losses(row) == pytest.approx(losses(other), rel=1e-4, abs=1e-4)
