@@ -12,7 +12,7 @@ from helpers import PROJECT
 LIBRARY = sorted((PROJECT / "vgic_lib").rglob("*.py"))
 CODE = [*LIBRARY, *sorted((PROJECT / "tools").glob("*.py")), *sorted((PROJECT / "benchmarks").glob("*.py"))]
 MODULES = [*CODE, *sorted((PROJECT / "tests").rglob("*.py"))]
-RESULTS = [PROJECT / "outputs" / "results" / run for run in ("kodak", "kodak-2020")]
+RESULTS = [PROJECT / "outputs" / "results" / run for run in ("kodak", "kodak-2020", "kodak-eye")]
 TEXT = (".py", ".md", ".ipynb", ".yaml", ".yml", ".toml", ".txt", ".cff", ".csv", ".json", ".tex", "")
 MACHINE_PATH = re.compile(r"(?<![\w.:/~])/(?:work|root|home|Users|tmp)/\w+")
 MODULE_LINES, FUNCTION_LINES = 300, 40
