@@ -113,6 +113,10 @@ def test_a_trained_head_is_found_by_its_codec(tmp_path, home, config):
         load_model(str(folder / "head.safetensors"))
     with pytest.raises(ModelError, match="has no generative head"):
         find_head(load_model("hyperprior"))
+    later = Trainer(replace(config, head_of=config.start_from), pictures()).task.head
+    assert_same(later.state_dict(), found.network.state_dict())
+    with pytest.raises(ModelError, match="head_of: .* of other sizes"):
+        Trainer(replace(config, head_of="hyperprior-eye"), pictures())
 
 
 def test_samples_show_pictures_without_and_with_the_head(config):

@@ -13,10 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vgic_lib.errors import ModelError
 from vgic_lib.metrics.st_lpips import StLpipsReference
 from vgic_lib.models.head import RealismHead
 from vgic_lib.models.hyperprior import HyperpriorModel
+from vgic_lib.models.store import find_head, load_model
 from vgic_lib.networks.head import Head, PatchDiscriminator, noise_like, noise_shape
+from vgic_lib.networks.hyperprior import Hyperprior
 from vgic_lib.networks.shared_random import normal_like, uniform_like
 from vgic_lib.search.objectives import TERMS
 from vgic_lib.training.crops import CropSampler
@@ -32,6 +35,14 @@ SHAKE = 0.005  # deviation of the random step, about one 8-bit level
 DISTANCES = "mse", "features", "texture"
 
 
+def _trained(config: HeadConfig, body: Hyperprior) -> Head:
+    """The head that `head_of` names. Raises ModelError if there is none for a codec of these sizes."""
+    head = find_head(load_model(config.head_of))
+    if head.sizes != body.architecture:
+        raise ModelError(f"head_of: the head of {config.head_of!r} is for a codec of other sizes")
+    return head.network
+
+
 class HeadTask(Task):
     """See there."""
 
@@ -39,12 +50,16 @@ class HeadTask(Task):
         """Make head and discriminator for the codec that `start_from` names.
 
         Raises:
-            ModelError: its weights are missing or damaged, or those of another kind of model.
+            ModelError: its weights are missing or damaged, or those of another kind of model; or there is no
+                head as `head_of` says, or one of other sizes.
         """
         super().__init__(config, device)
         self.body = trained_model(config.start_from, HyperpriorModel).network.to(device)
         self.head = Head(self.body.architecture)
-        self.head.start_from(self.body.synthesis)
+        if config.head_of:
+            self.head.load_state_dict(_trained(config, self.body).state_dict())
+        else:
+            self.head.start_from(self.body.synthesis)
         self.head.to(device, memory_format=torch.channels_last)
         self.discriminator = PatchDiscriminator(self.head.seen).to(device, memory_format=torch.channels_last)
         self.networks = self.head, self.discriminator

@@ -25,6 +25,7 @@ class HeadConfig(TrainingConfig):
     validate_every: int = 500
     model: Literal["head"] = "head"
     start_from: str = "hyperprior-eye"  # the codec it is for, a model's name or path
+    head_of: str = ""  # a model whose head to train on from; none: the codec's own features, adding nothing
     crop_side: int = 128  # pixels, a multiple of 16, at least 64
     highest_quality: float = 5.0  # qualities are drawn evenly from the lowest to this one, of 0..7
     squared_error: float = 0.0023  # weight of squared 8-bit steps of error
