@@ -119,6 +119,7 @@ def test_a_seed_makes_a_search_repeatable(model, x, relaxation):
             analysis, synthesis = model.analysis, model.synthesis
             latent_range, latent_shapes = model.latent_range, model.latent_shapes
             search_relaxation, search_rate = model.search_relaxation, model.search_rate
+            search_rates = model.search_rates
             tune = model.tune
             starts_from_noise, trade_off = True, model.trade_off
 
@@ -220,6 +221,7 @@ def test_both_latents_move(hyperprior, wide):
         analysis, synthesis, trade_off = hyperprior.analysis, hyperprior.synthesis, hyperprior.trade_off
         latent_range = hyperprior.latent_range
         search_relaxation, search_rate = hyperprior.search_relaxation, hyperprior.search_rate
+        search_rates = hyperprior.search_rates
         tune = hyperprior.tune
 
         def quantise(self, latents, setting, rounding):

@@ -53,12 +53,14 @@ class LatentModel(nn.Module):
         reload: function and arguments that load the model from there; None for one that is being made.
         search_relaxation: of rounding, that suits latent search best here; a key of `search.relaxations`.
         search_rate: learning rate of latent search that suits it, in units of `latent_range`.
+        search_rates: of other relaxations, where that is too fast or too slow.
         tune: what it was trained for, a key of `tunes.TUNED_MODELS`, and what a search for it improves.
     """
 
     kind: ClassVar[str]
     search_relaxation: ClassVar[str]
     search_rate: ClassVar[float]
+    search_rates: ClassVar[Mapping[str, float]] = {}
 
     def __init__(self) -> None:
         super().__init__()

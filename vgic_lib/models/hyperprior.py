@@ -70,7 +70,8 @@ class HyperpriorModel(LatentModel):
     """
 
     kind = "vgic-hyperprior-1"
-    search_relaxation, search_rate = "gumbel", 0.01
+    search_relaxation, search_rate = "gumbel", 0.03
+    search_rates = {"noise": 0.01, "soft-rounding": 0.005, "straight-through": 0.001}
     continued_by = "lossless"
     bytes_per_pixel = {"compress": (200, 160), "search": (1200, 1000), "decompress": (140, 130)}
 

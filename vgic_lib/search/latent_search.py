@@ -46,7 +46,7 @@ class SearchConfig:
     learning_rate: float | None = None  # Adam, falling like a cosine, in units of the model's latent_range
     doubling_gain_db: float | None = None  # PSNR that twice the bits must buy; None: the model's own trade
     check_every: int = 10  # steps between checks of the rounded latents
-    polish: float = 0.2  # last fraction of the steps, straight-through whatever the relaxation
+    polish: float = 0.3  # last fraction of the steps, straight-through whatever the relaxation
     seed: int = 0
     tune: str | None = None  # what the picture is to be near in; a key of TUNES; None: the model's own
 
@@ -114,11 +114,12 @@ def search(
         The best rounded latents seen; by the objective they are never worse than the start's.
     """
     tune = config.tune or model.tune
-    usual_rate = model.search_rate * TUNES[tune].pace
+    relaxation = config.relaxation or model.search_relaxation
+    usual_rate = model.search_rates.get(relaxation, model.search_rate) * TUNES[tune].pace
     config = replace(
         config,
         tune=tune,
-        relaxation=config.relaxation or model.search_relaxation,
+        relaxation=relaxation,
         learning_rate=usual_rate if config.learning_rate is None else config.learning_rate,
     )
     random = torch.Generator(x.device).manual_seed(config.seed)

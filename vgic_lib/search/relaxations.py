@@ -39,8 +39,11 @@ def soft_rounding(k: Tensor, progress: float, random: torch.Generator) -> Tensor
 
 
 def stochastic_gumbel(k: Tensor, progress: float, random: torch.Generator) -> Tensor:
-    """Up or down at random, ever surer (Yang, Bamler, Mandt 2020, section 3.2)."""
-    temperature = 0.5 * math.exp(-5.0 * progress)
+    """Up or down at random, ever surer (Yang, Bamler, Mandt 2020, section 3.2).
+
+    Not very sure even at the end: what is left is better decided by straight-through steps.
+    """
+    temperature = 0.5 * math.exp(-1.5 * progress)
     below = k.detach().floor()
     r = (k - below).clamp(1e-4, 1 - 1e-4)
     logit = 0.5 * (r.logit() + torch.log((1 + r) / (2 - r)))  # atanh(r) - atanh(1 - r): up against down
