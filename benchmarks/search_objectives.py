@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Mixes of objectives of latent search, by metrics that they contain and by metrics that none contains.
 
-Each arm, a tune or a mix such as "squared error=0.3,ssimulacra2=0.7,pace=2", searches centres of photographs
+Each arm, a tune or a mix such as "squared error=0.3,ssimulacra2=0.7", searches centres of photographs
 at some qualities. Printed: bytes at equal PSNR, MS-SSIM, SSIMULACRA2, ST-LPIPS (vgg) and ColorVideoVDP
 against no search and against the first arm, BD-rate in percent, mean over the photographs; negative is
 smaller. An arm is measured once: what the table holds is not searched again, so more arms, photographs and
@@ -28,7 +28,7 @@ from vgic_lib.metrics.ms_ssim import ms_ssim
 from vgic_lib.metrics.ssimulacra2 import ssimulacra2
 from vgic_lib.models.store import load_model
 from vgic_lib.search.latent_search import SearchConfig, search
-from vgic_lib.search.objectives import TUNES, Tune
+from vgic_lib.search.objectives import TUNES
 
 KEY = ["image", "side", "quality", "arm", "steps"]
 METRICS = ["psnr_db", "ms_ssim_db", "ssimulacra2", "st_lpips", "cvvdp"]
@@ -40,8 +40,7 @@ FALLING = ["st_lpips"]
 def add_mix(arm):
     """Make a tune of an arm that is written as a mix."""
     if arm not in TUNES:
-        values = {name: float(value) for name, value in (part.split("=") for part in arm.split(","))}
-        TUNES[arm] = Tune(pace=values.pop("pace", 1.0), shares=values)
+        TUNES[arm] = {name: float(value) for name, value in (part.split("=") for part in arm.split(","))}
 
 
 def centre(path, side):

@@ -277,13 +277,13 @@ def test_a_search_for_distortion_alone_is_for_squared_error_alone(model, x):
         SearchConfig(tune="ear")
 
 
-def test_a_tune_sets_the_pace(hyperprior, wide):
-    setting, (rate, pace) = hyperprior.setting(50), (hyperprior.search_rate, TUNES["eye"].pace)
-    usual, same, other = (
-        search(hyperprior, wide, setting, SearchConfig(4, learning_rate=own, check_every=1, tune="eye"))
-        for own in (None, pace * rate, 2 * pace * rate)
+def test_other_relaxations_have_rates_of_their_own(hyperprior, wide):
+    setting, rate = hyperprior.setting(50), hyperprior.search_rates["noise"]
+    unset, same, other = (
+        search(hyperprior, wide, setting, SearchConfig(4, "noise", learning_rate=own, check_every=1))
+        for own in (None, rate, hyperprior.search_rate)
     )
-    assert usual.trace[-1].objective == same.trace[-1].objective != other.trace[-1].objective
+    assert unset.trace[-1].objective == same.trace[-1].objective != other.trace[-1].objective
 
 
 def test_a_search_is_for_what_its_model_is_for_unless_it_is_told(hyperprior, monkeypatch):

@@ -42,7 +42,7 @@ def test_a_tune_trains_for_the_mix_that_a_search_descends():
     x_hat = (x + 0.1 * torch.rand(x.shape, generator=torch.Generator().manual_seed(1))).clamp(0, 1)
     weights, bpp = trade_off(config, quality), torch.tensor([0.2, 1.5])
     searched = [
-        objective_bpp(x[k : k + 1], weights[k].item(), TUNES["eye"].shares)(
+        objective_bpp(x[k : k + 1], weights[k].item(), TUNES["eye"])(
             x_hat[k : k + 1], bpp[k : k + 1] * 176**2
         )
         for k in range(2)

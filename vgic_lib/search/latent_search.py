@@ -115,7 +115,7 @@ def search(
     """
     tune = config.tune or model.tune
     relaxation = config.relaxation or model.search_relaxation
-    usual_rate = model.search_rates.get(relaxation, model.search_rate) * TUNES[tune].pace
+    usual_rate = model.search_rates.get(relaxation, model.search_rate)
     config = replace(
         config,
         tune=tune,
@@ -159,11 +159,11 @@ def search(
 def _objective(model: LatentModel, x: Tensor, setting: Setting, config: SearchConfig) -> Objective:
     trade_off, gain_db = model.trade_off(setting), config.doubling_gain_db
     if gain_db is None and trade_off is not None:
-        return objective_bpp(x, trade_off, TUNES[config.tune].shares)
+        return objective_bpp(x, trade_off, TUNES[config.tune])
     gain_db = DOUBLING_GAIN_DB if gain_db is None else gain_db
     if config.tune == DEFAULT_TUNE:
         return objective_db(x, gain_db)
-    return objective_bpp(x, _trade_off_at_start(model, x, setting, gain_db), TUNES[config.tune].shares)
+    return objective_bpp(x, _trade_off_at_start(model, x, setting, gain_db), TUNES[config.tune])
 
 
 @torch.no_grad()

@@ -43,13 +43,6 @@ class Term(NamedTuple):
     worth: Callable[[TradeOff], TradeOff]  # bits per pixel that one unit is worth at a trade-off
 
 
-class Tune(NamedTuple):
-    """What a search is for."""
-
-    shares: Mapping[str, float]  # of TERMS, by name
-    pace: float = 1.0  # times the model's learning rate, which suits squared error
-
-
 def _squared_error(x: Tensor) -> Distance:
     return lambda x_hat: (x_hat - x).square().mean((1, 2, 3))
 
@@ -97,9 +90,9 @@ TERMS: dict[str, Term] = {
     "texture": Term(_texture, 2 * RADIUS + 1, _as_squared_error),
 }
 
-TUNES: dict[str, Tune] = {  # of `models.tunes`, which names the model for each
-    DEFAULT_TUNE: Tune({"squared error": 1.0}),
-    "eye": Tune({"squared error": 0.2, "ssimulacra2": 0.6, "ms-ssim": 0.2, "texture": 0.6}, pace=2.0),
+TUNES: dict[str, Mapping[str, float]] = {  # shares of TERMS; `models.tunes` names the model for each tune
+    DEFAULT_TUNE: {"squared error": 1.0},
+    "eye": {"squared error": 0.2, "ssimulacra2": 0.6, "ms-ssim": 0.2, "texture": 0.6},
 }
 
 

@@ -66,4 +66,4 @@ def objective(config: HyperpriorConfig, quality: Tensor, x: Tensor, x_hat: Tenso
         bpp: bits per pixel, (B,).
     """
     weight = trade_off(config, quality)
-    return (mixed(x, weight, TUNES[config.tune].shares)(x_hat) + bpp) / weight.sqrt()
+    return (mixed(x, weight, TUNES[config.tune])(x_hat) + bpp) / weight.sqrt()
