@@ -113,15 +113,7 @@ def search(
     Returns:
         The best rounded latents seen; by the objective they are never worse than the start's.
     """
-    tune = config.tune or model.tune
-    relaxation = config.relaxation or model.search_relaxation
-    usual_rate = model.search_rates.get(relaxation, model.search_rate)
-    config = replace(
-        config,
-        tune=tune,
-        relaxation=relaxation,
-        learning_rate=usual_rate if config.learning_rate is None else config.learning_rate,
-    )
+    config = _completed(config, model)
     random = torch.Generator(x.device).manual_seed(config.seed)
     free = config.relaxation == "continuous"
     objective = _objective(model, x, setting, config)
@@ -154,6 +146,18 @@ def search(
             except StopIteration:
                 break
     return SearchResult(best.latents, best.x_hat, trace[-1].psnr_db, trace[-1].bits, trace)
+
+
+def _completed(config: SearchConfig, model: LatentModel) -> SearchConfig:
+    """What the user leaves open is the model's to say."""
+    relaxation = config.relaxation or model.search_relaxation
+    usual_rate = model.search_rates.get(relaxation, model.search_rate)
+    return replace(
+        config,
+        tune=config.tune or model.tune,
+        relaxation=relaxation,
+        learning_rate=usual_rate if config.learning_rate is None else config.learning_rate,
+    )
 
 
 def _objective(model: LatentModel, x: Tensor, setting: Setting, config: SearchConfig) -> Objective:
