@@ -112,8 +112,8 @@ def find_model(model_id: bytes) -> LatentModel:
         if _file_id(path, stamp.st_mtime_ns, stamp.st_size) == model_id:
             return _load(path, None)
     raise ModelError(
-        f"this file needs model {model_id.hex()}, which is not here; put its weights "
-        "file into vgic_lib/weights/ or below outputs/runs/"
+        f"this file needs model {model_id.hex()}, which is not here; put its weights file into "
+        f"vgic_lib/weights/, or, if it was shipped once, run tools/earlier_weights.py {model_id.hex()}"
     )
 
 
