@@ -30,8 +30,25 @@ def test_realism_is_a_share_of_what_the_head_adds(body):
     inside = (whole > 0) & (whole < 1) & (plain > 0) & (plain < 1)
     assert inside.float().mean() > 0.5
     assert torch.allclose(half[inside], (plain + whole)[inside] / 2, atol=1e-6)
-    assert (whole - plain).abs().mean() > 0.01
+    assert (whole - plain).abs().mean() > 0.003
     assert torch.equal(whole, head.synthesis(body, *places, 1.0))
+
+
+def test_what_is_added_weakly_is_left_out(body, monkeypatch):
+    """As in a sky, where it would show as a pattern; what is strong stays."""
+    head, places = random_head(body), latents_of(body, 64, 64)
+    picture = torch.full((1, 3, 64, 64), 0.0)
+    monkeypatch.setattr(body.network.synthesis, "forward", lambda y, quality: picture)
+    pattern = torch.ones(64).addcmul(torch.tensor(-2.0), torch.arange(64) % 2)
+
+    def left(levels):
+        added = (levels / 255 * pattern).expand(1, 3, 64, 64)
+        monkeypatch.setattr(head.network, "forward", lambda *_: added)
+        return (head.synthesis(body, *places, 1.0) - 0.5).abs().mean().item() * 255 / levels
+
+    assert left(1.0) == pytest.approx(0.1, abs=0.01)
+    assert left(3.0) == pytest.approx(0.5, abs=0.01)
+    assert left(12.0) == pytest.approx(16 / 17, abs=0.01)
 
 
 def test_strips_make_the_same_picture(body, monkeypatch):

@@ -7,12 +7,25 @@ from dataclasses import asdict
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from vgic_lib.models.base import Latents, Size
 from vgic_lib.models.hyperprior import HyperpriorModel, QualitySetting, architecture, in_strips
 from vgic_lib.networks.head import Head, noise_like
 from vgic_lib.networks.hyperprior import Architecture
 from vgic_lib.networks.lapped import BLOCK
+
+REACH = 8  # pixels on each side over which the strength of what is added is taken
+WEAK = 3 / 255  # where its deviation is this, half of it is left
+
+
+def _cored(added: Tensor) -> Tensor:
+    """What is added (B, 3, H, W), less of it where it is weak: there, as in skies, it shows as a pattern."""
+    energy = added.square().mean(1, keepdim=True)
+    for window in ((2 * REACH + 1, 1), (1, 2 * REACH + 1)):
+        padding = tuple(side // 2 for side in window)
+        energy = F.avg_pool2d(energy, window, 1, padding, count_include_pad=False)
+    return added * (energy / (energy + WEAK**2))
 
 
 class RealismHead(nn.Module):
@@ -45,7 +58,7 @@ class RealismHead(nn.Module):
             y = body.network.dequantised(parts[:, : latents[0].shape[1]], quality)
             picture = body.network.synthesis(y, quality)
             added = self.network(y, quality, picture, parts[:, latents[0].shape[1] :])
-            return picture + realism * added + 0.5
+            return picture + realism * _cored(added) + 0.5
 
         parts = torch.cat([latents[0], noise_like(latents[0])], 1)
         x_hat = in_strips(transform, parts, BLOCK, 1, halos=2)

@@ -14,7 +14,7 @@ TUNED_MODELS: dict[str, str] = {  # tune -> name of the model, where the user na
     "eye": "hyperprior-eye",
 }
 DEFAULT_MODEL = TUNED_MODELS[DEFAULT_TUNE]
-USUAL_REALISM = 0.5  # of those who ask for realism and not for how much: most gain for little loss
+USUAL_REALISM = 0.7  # of those who ask for realism and not for how much: most gain for little loss
 
 
 def default_model(tune: str = DEFAULT_TUNE) -> str:
