@@ -9,8 +9,8 @@ Exit status: 0 found, 1 not in the history that is here (a shallow clone has non
 """
 
 import argparse
-import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +21,7 @@ sys.path.insert(0, str(PROJECT))
 
 from vgic_lib import paths  # noqa: E402
 from vgic_lib.files import write_bytes  # noqa: E402
+from vgic_lib.models.store import model_id_of  # noqa: E402
 
 
 def shipped(repository: Path) -> Iterator[tuple[str, bytes]]:
@@ -41,7 +42,7 @@ def restore(model_id: str, repository: Path = PROJECT) -> list[Path]:
     """Write the weights of an id, and heads for them, below outputs/runs/earlier; where they are now."""
     written = []
     for name, data in shipped(repository):
-        own = hashlib.sha256(data).hexdigest()[:8]
+        own = model_id_of(data).hex()
         if model_id in (own, body(data)):
             written.append(paths.outputs() / "runs/earlier/training" / name / f"{own}.safetensors")
             write_bytes(written[-1], data)
@@ -57,7 +58,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model_id", help="8 hexadecimal digits, as the error message has them")
     model_id = parser.parse_args().model_id
-    written = restore(model_id)
+    if not re.fullmatch("[0-9a-f]{8}", model_id):
+        parser.error(f"{model_id!r} is no id; give the 8 hexadecimal digits that the error message has")
+    try:
+        written = restore(model_id)
+    except (OSError, subprocess.CalledProcessError):
+        parser.error("this needs git and a clone of the repository; run it there")
     print("\n".join(map(str, written)) or f"no weights {model_id} in the history that is here")
     return 0 if written else 1
 

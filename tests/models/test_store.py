@@ -16,11 +16,11 @@ from vgic_lib.errors import ModelError
 from vgic_lib.models import store
 from vgic_lib.models.hyperprior import HyperpriorModel, QualitySetting
 from vgic_lib.models.store import (
-    _model_id,
     as_stored,
     find_model,
     list_models,
     load_model,
+    model_id_of,
     save_model,
 )
 from vgic_lib.models.vaegan import BitSetting, VaeGan
@@ -279,7 +279,7 @@ def test_weights_tell_what_they_were_trained_for(tmp_path):
 
 def test_weights_files_are_hashed_once_until_they_change(shipped, model, monkeypatch):
     path, hashed = shipped / "vaegan.safetensors", []
-    monkeypatch.setattr(store, "_model_id", lambda data: hashed.append(len(data)) or _model_id(data))
+    monkeypatch.setattr(store, "model_id_of", lambda data: hashed.append(len(data)) or model_id_of(data))
     first = find_model(load_model("vaegan").model_id)
     hashed.clear()
     assert find_model(first.model_id) is first and not hashed

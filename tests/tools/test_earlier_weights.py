@@ -44,3 +44,21 @@ def test_weights_of_an_earlier_commit_are_found_again(tool, repository, home):
 def test_unknown_weights_are_not(tool, repository, home):
     assert tool["restore"]("00000000", repository[0]) == []
     assert not (home / "outputs").exists()
+
+
+@pytest.mark.parametrize("word", ["", "12", "XYZ12345"])
+def test_what_is_no_id_is_one_line(tool, monkeypatch, capsys, word):
+    monkeypatch.setattr("sys.argv", ["earlier_weights.py", word])
+    with pytest.raises(SystemExit, match="2"):
+        tool["main"]()
+    assert "is no id" in capsys.readouterr().err
+
+
+def test_outside_of_a_clone_is_one_line(tool, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["earlier_weights.py", "00000000"])
+    monkeypatch.setitem(
+        tool["main"].__globals__, "restore", lambda model_id: tool["restore"](model_id, tmp_path)
+    )
+    with pytest.raises(SystemExit, match="2"):
+        tool["main"]()
+    assert "needs git and a clone" in capsys.readouterr().err

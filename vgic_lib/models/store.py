@@ -60,7 +60,7 @@ def save_model(model: LatentModel | RealismHead, path: Path, description: str) -
     metadata = {"format": model.kind, "description": description} | model.construction()
     data = _canonical(save(tensors, metadata))
     write_bytes(path, data)
-    return _model_id(data)
+    return model_id_of(data)
 
 
 def load_model(name: str) -> LatentModel:
@@ -171,14 +171,15 @@ def _canonical(data: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + data[end:]
 
 
-def _model_id(data: bytes) -> bytes:
+def model_id_of(data: bytes) -> bytes:
+    """Id of the bytes of a weights file."""
     return hashlib.sha256(data).digest()[:ID_BYTES]
 
 
 @lru_cache(maxsize=64)
 def _file_id(path: Path, modified_ns: int, size: int) -> bytes:
     """Id of a weights file; the last two arguments make a changed file a new one to the cache."""
-    return _model_id(read_bytes(path))
+    return model_id_of(read_bytes(path))
 
 
 def _metadata(path: Path) -> Mapping[str, str]:
@@ -238,7 +239,7 @@ def _read(path: Path, count: int | None, modified_ns: int, size: int) -> LatentM
             model.choose(count)
         except ParameterError as error:
             raise ModelError(f"{path.stem} has {error}") from error
-    model.name, model.model_id = f"{path.stem}-{count}" if count else path.stem, _model_id(data)
+    model.name, model.model_id = f"{path.stem}-{count}" if count else path.stem, model_id_of(data)
     model.reload = load_same, (_typed(path.absolute(), count), model.model_id)
     return _freeze(model)
 
