@@ -17,7 +17,7 @@ class TrainingConfig:
     batch: int = 20  # crops a step
     steps: int = 4860  # updates
     learning_rate: float = 5e-4  # at its peak
-    beta1: float = 0.5  # of Adam
+    beta1: float = 0.5  # of the optimizer's moments
     beta2: float = 0.999
     warmup_steps: int = 0
     schedule: Literal["constant", "cosine"] = "constant"  # of the learning rate
@@ -156,6 +156,7 @@ class HyperpriorConfig(TrainingConfig, Architecture):
 
     batch: int = 16
     steps: int = 20000
+    optimizer: Literal["adam", "soap"] = "adam"  # soap: Adam in turning bases, see `training.soap`
     learning_rate: float = 6e-4
     beta1: float = 0.9
     beta2: float = 0.99

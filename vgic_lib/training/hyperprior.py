@@ -18,6 +18,7 @@ from vgic_lib.networks.shared_random import uniform_like
 from vgic_lib.training.config import HyperpriorConfig
 from vgic_lib.training.crops import CropSampler
 from vgic_lib.training.losses import objective, trade_off, update
+from vgic_lib.training.soap import Soap
 from vgic_lib.training.start import trained_model
 from vgic_lib.training.task import Task
 
@@ -65,7 +66,7 @@ class HyperpriorTask(Task):
         weights = trade_off(config, torch.arange(ANCHORS))
         network.initialise(torch.cat(crops) / 255 - 0.5, (12 * 2.16 / weights).sqrt() / 255)
 
-    def _optimizer(self) -> torch.optim.Adam:
+    def _optimizer(self) -> torch.optim.Optimizer:
         config = self.config
         linear, tables, entropy, rest = [], [], [], []
         for name, parameter in self.network.named_parameters():
@@ -83,12 +84,11 @@ class HyperpriorTask(Task):
             (entropy, config.entropy_rate),
             (rest, 1.0),
         ]
-        return torch.optim.Adam(
-            [{"params": params, "rate": rate} for params, rate in groups],
-            config.learning_rate,
-            (config.beta1, config.beta2),
-            fused=True,
-        )
+        groups = [{"params": params, "rate": rate} for params, rate in groups]
+        betas = (config.beta1, config.beta2)
+        if config.optimizer == "soap":
+            return Soap(groups, config.learning_rate, betas)
+        return torch.optim.Adam(groups, config.learning_rate, betas, fused=True)
 
     def step(self, x: Tensor, step: int) -> dict[str, Tensor]:
         """One update on crops `x` (B, 3, H, W), uint8, each at a random quality."""
