@@ -28,6 +28,18 @@ def test_perceptual_metrics_have_a_panel_each(points: pd.DataFrame) -> None:
     assert {"SSIMULACRA2", "MS-SSIM (dB)", "ST-LPIPS (lower is better)", "VGIC"} <= set(texts(figure))
 
 
+def test_no_two_curves_of_ours_look_alike(points: pd.DataFrame) -> None:
+    ours = points[(points["curve"] == "VGIC")]
+    kinds = [
+        ours.assign(curve=f"{setting} {steps}", setting=setting, search_steps=steps)
+        for setting in ("q10", "q10+r0.7", "q10+r1")
+        for steps in (0, 300)
+    ]
+    lines = rate_curves.rate_distortion(pd.concat(kinds)).axes[0].lines
+    looks = {(line.get_color(), line.get_linestyle(), str(line.get_marker())) for line in lines}
+    assert len(lines) == len(looks) == 6
+
+
 def test_small_pictures_have_no_panel_of_ms_ssim(points: pd.DataFrame) -> None:
     assert len(rate_curves.rate_distortion(points.assign(ms_ssim=np.nan)).axes) == 2
 

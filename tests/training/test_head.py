@@ -129,14 +129,15 @@ def test_samples_show_pictures_without_and_with_the_head(config):
     assert not torch.equal(shown[0], shown[1])
 
 
-def test_validation_measures_what_training_minimises(config):
+@pytest.mark.parametrize("name", ["texture", "spectra"])
+def test_validation_measures_what_training_minimises(config, name):
     task = HeadTask(config, None, torch.device("cpu"))
     (found, *_) = task.validate(task.averaged(task.weights()), pictures())
-    assert len(found) == 1 + 3 * 4
-    heavier = HeadTask(replace(config, texture=1.0), None, torch.device("cpu"))
+    assert len(found) == 1 + 4 * 4
+    heavier = HeadTask(replace(config, **{name: 1.0}), None, torch.device("cpu"))
     (more, *_) = heavier.validate(heavier.averaged(heavier.weights()), pictures())
-    textures = [value for name, value in found.items() if "texture" in name]
-    expected = found["validation_loss"] + (1.0 - config.texture) * np.mean(textures)
+    values = [value for column, value in found.items() if name in column]
+    expected = found["validation_loss"] + (1.0 - getattr(config, name)) * np.mean(values)
     assert more["validation_loss"] == pytest.approx(expected, rel=1e-3)
 
 

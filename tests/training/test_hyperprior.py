@@ -56,6 +56,17 @@ def test_an_interrupted_run_ends_as_if_nothing_had_happened(
     assert_same(state_of(tmp_path), state_of(whole))
 
 
+def test_an_interrupted_run_with_soap_ends_so_too(tmp_path, monkeypatch):
+    config = replace(TINY, optimizer="soap", beta2=0.95, steps=14)  # bases turn at the tenth step
+    train(config, tmp_path / "whole", pictures(), pictures()[:1], device="cpu")
+    with monkeypatch.context() as patch:
+        cut_at(patch, hyperprior, "update", 11, Cut, after=True)
+        with pytest.raises(Cut):
+            train(config, tmp_path / "cut", pictures(), pictures()[:1], device="cpu")
+    train(config, tmp_path / "cut", pictures(), pictures()[:1], device="cpu")
+    assert_same(state_of(tmp_path / "cut"), state_of(tmp_path / "whole"))
+
+
 def test_a_checkpoint_of_other_settings_is_refused(whole):
     with pytest.raises(ModelError, match=r"other settings \(groups, lambda_high\)"):
         train(replace(TINY, groups=(2, 5), lambda_high=0.1), whole, pictures(), device="cpu")

@@ -141,7 +141,8 @@ def _looks(points: pd.DataFrame) -> dict[str, dict]:
 def _our_look(point: pd.Series) -> dict:
     """Solid with search, hollow and dashed without; colours tell models, markers bit depth or realism."""
     colour = VAEGAN if point["bits"] else EYE if point["codec"].endswith("-eye") else ACCENT
-    marker = "*" if shown_realism(point.get("setting", "")) else BIT_MARKERS.get(point["bits"], "D")
+    realism = shown_realism(point.get("setting", ""))
+    marker = "P" if realism >= 1 else "*" if realism else BIT_MARKERS.get(point["bits"], "D")
     searched = point["search_steps"] > 0
     return {
         "color": colour, "marker": marker, "zorder": 3, "markeredgewidth": 1.1,

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vgic_lib.errors import ModelError
+from vgic_lib.metrics.spectra import spectral_distance
 from vgic_lib.metrics.st_lpips import StLpipsReference
 from vgic_lib.models.head import RealismHead
 from vgic_lib.models.hyperprior import HyperpriorModel
@@ -32,7 +33,7 @@ from vgic_lib.training.task import Task
 VALIDATION_QUALITIES = (0.0, 1.0, 2.5, 4.0)
 SHOWN_QUALITIES = 10, 40
 SHAKE = 0.005  # deviation of the random step, about one 8-bit level
-DISTANCES = "mse", "features", "texture"
+DISTANCES = "mse", "features", "texture", "spectra"
 
 
 def _trained(config: HeadConfig, body: Hyperprior) -> Head:
@@ -118,11 +119,12 @@ class HeadTask(Task):
         )
         with self.autocast():
             features = StLpipsReference(x, "alex").score(x_hat).float().mean()
-        return dict(zip(DISTANCES, (squared_error, features, texture), strict=True))
+        spectra = spectral_distance(x, x_hat).mean()
+        return dict(zip(DISTANCES, (squared_error, features, texture, spectra), strict=True))
 
     def _loss(self, distances: dict[str, Tensor]) -> Tensor:
         config = self.config
-        weights = config.squared_error * PEAK, config.features, config.texture * PEAK
+        weights = config.squared_error * PEAK, config.features, config.texture * PEAK, config.spectra
         return sum(weight * distances[name] for name, weight in zip(DISTANCES, weights, strict=True))
 
     def _teach_discriminator(self, real: Tensor, made: Tensor, condition: Tensor) -> dict[str, Tensor]:
@@ -172,7 +174,8 @@ class HeadTask(Task):
         """Distances at four qualities, and the mean of what training minimises but for the adversary.
 
         Columns are validation_loss, and for each quality validation_psnr_db_<quality>,
-        validation_features_<quality> and validation_texture_<quality> (both of smaller is better).
+        validation_features_<quality>, validation_texture_<quality> and validation_spectra_<quality> (of these
+        three smaller is better).
         """
         head, rows = networks[0].to(self.device, memory_format=torch.channels_last), []
         for crop in centre_crops(images):
@@ -186,6 +189,7 @@ class HeadTask(Task):
                 row[f"validation_psnr_db_{number:g}"] = -10 * distances["mse"].log10().item()
                 row[f"validation_features_{number:g}"] = distances["features"].item()
                 row[f"validation_texture_{number:g}"] = PEAK * distances["texture"].item()
+                row[f"validation_spectra_{number:g}"] = distances["spectra"].item()
             rows.append({"validation_loss": sum(losses) / len(losses)} | row)
         return rows
 

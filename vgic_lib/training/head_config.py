@@ -31,6 +31,7 @@ class HeadConfig(TrainingConfig):
     squared_error: float = 0.0023  # weight of squared 8-bit steps of error
     features: float = 1.0  # weight of ST-LPIPS (alex)
     texture: float = 0.0023  # weight of squared 8-bit steps of error of local deviations
+    spectra: float = 0.0  # weight of squared doublings of local power spectra
     adversarial: float = 0.08  # weight of the discriminator's judgement; 0: no discriminator
     adversarial_from: float = 0.08  # fraction of the steps after which it counts; it learns from the first
     discriminator_rate: float = 1.0  # its learning rate, as a fraction
@@ -48,7 +49,7 @@ class HeadConfig(TrainingConfig):
 
     def checks(self) -> list[tuple[bool, str]]:
         """What must hold, each with the sentence that says so."""
-        weights = self.squared_error, self.features, self.texture, self.adversarial
+        weights = self.squared_error, self.features, self.texture, self.spectra, self.adversarial
         return [
             *super().checks(),
             (
@@ -59,7 +60,7 @@ class HeadConfig(TrainingConfig):
                 0 < self.highest_quality <= ANCHORS - 1,
                 f"highest_quality must be in 0..{ANCHORS - 1}, above 0",
             ),
-            (min(weights) >= 0 and sum(weights[:3]) > 0, "weights must not be negative, nor all of them 0"),
+            (min(weights) >= 0 and sum(weights[:4]) > 0, "weights must not be negative, nor all of them 0"),
             (0 <= self.adversarial_from <= 1, "adversarial_from must lie in 0..1"),
             (self.discriminator_rate > 0, "discriminator_rate must be above 0"),
             (self.slope_penalty >= 0, "slope_penalty must not be negative"),
