@@ -129,6 +129,19 @@ def test_samples_show_pictures_without_and_with_the_head(config):
     assert not torch.equal(shown[0], shown[1])
 
 
+def test_noise_is_there_from_the_start(config):
+    trainer = Trainer(config, pictures())
+    assert trainer.task.head.noise.weight.std() > 0.02
+    trainer.train_step()
+    y, quality, picture = trainer.task._decoded(
+        trainer.sampler.batch(0).float() / 255, torch.tensor([1.0, 2.0])
+    )
+    one, other = (
+        trainer.task._added(trainer.task.head, y, quality, picture, noise_like(y, seed)) for seed in (0, 1)
+    )
+    assert not torch.equal(one, other)
+
+
 @pytest.mark.parametrize("name", ["texture", "spectra"])
 def test_validation_measures_what_training_minimises(config, name):
     task = HeadTask(config, None, torch.device("cpu"))

@@ -14,6 +14,7 @@ from vgic_lib.networks.hyperprior import QUARTER, Architecture, Correction, Synt
 from vgic_lib.networks.lapped import BLOCK
 
 NOISE = 2  # channels of noise at 1/4 of the size: texture that the latent does not tell
+NOISE_START = 0.05  # deviation of its weights: half of the features' own; from 0 it is never used
 _CELL = BLOCK // QUARTER  # places of noise along a side of a place of y
 
 
@@ -24,7 +25,7 @@ class Head(Correction):
         seen = min(sizes.synthesis_latent, sizes.latent)
         super().__init__(seen, sizes.synthesis_widths, sizes.synthesis_blocks)
         self.noise = nn.Conv2d(NOISE, sizes.synthesis_widths[0], 1, bias=False)
-        nn.init.zeros_(self.noise.weight)
+        nn.init.normal_(self.noise.weight, std=NOISE_START)
 
     @torch.no_grad()
     def start_from(self, synthesis: Synthesis) -> None:

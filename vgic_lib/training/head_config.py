@@ -31,7 +31,7 @@ class HeadConfig(TrainingConfig):
     squared_error: float = 0.0023  # weight of squared 8-bit steps of error
     features: float = 1.0  # weight of ST-LPIPS (alex)
     texture: float = 0.0023  # weight of squared 8-bit steps of error of local deviations
-    spectra: float = 0.0  # weight of squared doublings of local power spectra
+    spectra: float = 0.03  # weight of squared doublings of local power spectra
     adversarial: float = 0.08  # weight of the discriminator's judgement; 0: no discriminator
     adversarial_from: float = 0.08  # fraction of the steps after which it counts; it learns from the first
     discriminator_rate: float = 1.0  # its learning rate, as a fraction
