@@ -6,13 +6,18 @@ import math
 import pytest
 import torch
 
-from vgic_lib.metrics.spectra import FLOOR, SMALLEST_SIDE, log_spectra, regularity, spectral_distance
+from vgic_lib.metrics.spectra import FLOOR, SMALLEST_SIDE, log_spectra, spectral_distance
 
 
 def noise(seed: int, levels: float, side: int = 208) -> torch.Tensor:
     """Grey pictures of white noise of a deviation in 8-bit levels."""
     grey = torch.randn(1, 1, side, side, generator=torch.Generator().manual_seed(seed))
     return 0.5 + levels / 255 * grey.expand(1, 3, side, side)
+
+
+def regularity(x: torch.Tensor, x_hat: torch.Tensor) -> torch.Tensor:
+    """What a picture has most too much of, in doublings of power at one frequency."""
+    return (log_spectra(x_hat) - log_spectra(x)).amax(1).mean((1, 2))
 
 
 def test_white_noise_has_its_variance_at_every_frequency():

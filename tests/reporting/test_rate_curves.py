@@ -29,7 +29,7 @@ def test_perceptual_metrics_have_a_panel_each(points: pd.DataFrame) -> None:
 
 
 def test_no_two_curves_of_ours_look_alike(points: pd.DataFrame) -> None:
-    ours = points[(points["curve"] == "VGIC")]
+    ours = points[points["curve"] == "VGIC"]
     kinds = [
         ours.assign(curve=f"{setting} {steps}", setting=setting, search_steps=steps)
         for setting in ("q10", "q10+r0.7", "q10+r1")

@@ -5,6 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vgic_lib.metrics.tensors import luma
+
 SIDE = 16  # pixels: of the windows that are transformed, each half over the next
 AREA = 5  # windows a side that are averaged, 48 pixels in all (Welch 1967)
 SMALLEST_SIDE = SIDE + (AREA - 1) * SIDE // 2
@@ -22,8 +24,7 @@ def log_spectra(x: Tensor) -> Tensor:
     Returns:
         (B, frequencies, rows of areas, columns of areas).
     """
-    luma = 255 * torch.einsum("c,bchw->bhw", x.new_tensor((0.299, 0.587, 0.114)), x)
-    windows = luma.unfold(1, SIDE, SIDE // 2).unfold(2, SIDE, SIDE // 2)
+    windows = (255 * luma(x)).unfold(1, SIDE, SIDE // 2).unfold(2, SIDE, SIDE // 2)
     windows = windows - windows.mean((-1, -2), keepdim=True)
     taper = torch.hann_window(SIDE, device=x.device).outer(torch.hann_window(SIDE, device=x.device))
     power = torch.fft.rfft2(windows * taper).abs().square() / taper.square().sum()
@@ -33,11 +34,3 @@ def log_spectra(x: Tensor) -> Tensor:
 def spectral_distance(x: Tensor, x_hat: Tensor) -> Tensor:
     """Mean squared difference of `log_spectra`, (B,)."""
     return (log_spectra(x_hat) - log_spectra(x)).square().mean((1, 2, 3))
-
-
-def regularity(x: Tensor, x_hat: Tensor) -> Tensor:
-    """What a picture has most too much of, in doublings of power at one frequency, mean over areas, (B,).
-
-    About 0.5 for a smooth reconstruction, more for one with a pattern that its original lacks.
-    """
-    return (log_spectra(x_hat) - log_spectra(x)).amax(1).mean((1, 2))

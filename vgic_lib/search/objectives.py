@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from vgic_lib.errors import ParameterError
 from vgic_lib.metrics import ms_ssim, ssimulacra2
+from vgic_lib.metrics.tensors import luma
 from vgic_lib.metrics.windows import RADIUS, window_means
 from vgic_lib.models.tunes import DEFAULT_TUNE
 
@@ -70,13 +71,13 @@ def _texture(x: Tensor) -> Distance:
 
 
 def _deviations(x: Tensor, scales: int = 3, floor: float = 1 / 255) -> Iterator[Tensor]:
-    luma = torch.einsum("c,bchw->bhw", x.new_tensor((0.299, 0.587, 0.114)), x)
+    level = luma(x)
     for scale in range(scales):
         if scale:
-            luma = F.avg_pool2d(luma, 2)
-        if min(luma.shape[1:]) <= 2 * RADIUS:
+            level = F.avg_pool2d(level, 2)
+        if min(level.shape[1:]) <= 2 * RADIUS:
             break
-        yield ((window_means(luma * luma) - window_means(luma).square()).relu() + floor**2).sqrt()
+        yield ((window_means(level * level) - window_means(level).square()).relu() + floor**2).sqrt()
 
 
 def _as_squared_error(trade_off: TradeOff) -> TradeOff:

@@ -60,7 +60,7 @@ class HeadConfig(TrainingConfig):
                 0 < self.highest_quality <= ANCHORS - 1,
                 f"highest_quality must be in 0..{ANCHORS - 1}, above 0",
             ),
-            (min(weights) >= 0 and sum(weights[:4]) > 0, "weights must not be negative, nor all of them 0"),
+            (min(weights) >= 0 and sum(weights[:-1]) > 0, "weights must not be negative, nor all of them 0"),
             (0 <= self.adversarial_from <= 1, "adversarial_from must lie in 0..1"),
             (self.discriminator_rate > 0, "discriminator_rate must be above 0"),
             (self.slope_penalty >= 0, "slope_penalty must not be negative"),

@@ -79,12 +79,11 @@ class HyperpriorTask(Task):
             else:
                 rest.append(parameter)
         groups = [
-            (linear, config.linear_rate),
-            (tables, config.table_rate),
-            (entropy, config.entropy_rate),
-            (rest, 1.0),
+            {"params": linear, "rate": config.linear_rate},
+            {"params": tables, "rate": config.table_rate},
+            {"params": entropy, "rate": config.entropy_rate},
+            {"params": rest, "rate": 1.0},
         ]
-        groups = [{"params": params, "rate": rate} for params, rate in groups]
         betas = (config.beta1, config.beta2)
         if config.optimizer == "soap":
             return Soap(groups, config.learning_rate, betas)

@@ -41,8 +41,8 @@ class Soap(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "refresh": refresh})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
-        """Update every parameter that has a gradient. A closure is not supported."""
+    def step(self) -> None:
+        """Update every parameter that has a gradient."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
