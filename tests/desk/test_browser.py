@@ -204,12 +204,14 @@ def test_screenshot(desk, request):
     desk.ready()
     path = request.config.getoption("--screenshot")
     if path:
-        desk.choose("beside it", "JPEG")
-        desk.slide("quality", 40)
+        desk.choose("beside it", "AVIF")
+        desk.choose("tune", "eye")
+        desk.slide("quality", 25)
         desk.slide("zoom", 150)
         desk.slide("search steps", 60)
-        if "not for measuring" in desk.text():
-            desk.slide("realism", 1)
+        desk.ready()
+        desk.slide("realism", 0.7)
+        browser.wait_for(lambda: "VGIC, realism 0.7" in desk.rows(), "the realistic picture")
         desk.ready()
     desk.desk.locator("table").click()
     shot = Image.open(io.BytesIO(desk.desk.screenshot())).convert("RGB")
@@ -218,8 +220,8 @@ def test_screenshot(desk, request):
         shot.thumbnail((SCREENSHOT_WIDTH, shot.height))
         shot.quantize(256).save(path, optimize=True)
         desk.slide("search steps", 0)
-        if "not for measuring" in desk.text():
-            desk.slide("realism", 0)
+        desk.slide("realism", 0)
+        desk.choose("tune", "psnr")
         desk.ready()
 
 
