@@ -40,6 +40,7 @@ from vgic_lib.codec.reading import read  # noqa: E402
 from vgic_lib.images import to_image  # noqa: E402
 from vgic_lib.models import store  # noqa: E402
 from vgic_lib.models.hyperprior import HyperpriorModel  # noqa: E402
+from vgic_lib.models.lossless import FirstLosslessModel  # noqa: E402
 
 GOLDEN = PROJECT / "tests" / "golden"
 TOLERANCE = 1  # levels of 255
@@ -71,7 +72,9 @@ def symbols_digest(data, device="cpu"):
 
 def find_model(model_id):
     """A small model that tests make, or an installed one."""
-    tiny = {model.model_id: model for model in (tiny_model(), tiny_lossless())}
+    tiny = {
+        model.model_id: model for model in (tiny_model(), tiny_lossless(), tiny_lossless(FirstLosslessModel))
+    }
     return tiny.get(model_id) or store.find_model(model_id)
 
 

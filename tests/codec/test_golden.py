@@ -20,7 +20,7 @@ from vgic_lib.bitstream import container
 from vgic_lib.bitstream.container import Layout
 from vgic_lib.models import store
 from vgic_lib.models.hyperprior import FINEST_CODE, LARGEST_CODE, QualitySetting
-from vgic_lib.models.lossless import MaxError, bound
+from vgic_lib.models.lossless import FirstLosslessModel, MaxError, bound
 from vgic_lib.models.store import load_model
 from vgic_lib.models.vaegan import BitSetting
 
@@ -47,6 +47,10 @@ CASES = {
     "tiny-exact-gray-e4": ("L", (1, 1), bound(4)),
     "tiny-exact-rgba-e0": ("RGBA", (47, 33), bound(0)),
     "tiny-exact-rgba-e64": ("RGBA", (1, 70), bound(64)),
+    "tiny-own-rgb-e0": ("RGB", (200, 130), bound(0)),
+    "tiny-own-rgb-e1": ("RGB", (130, 200), MaxError(1, 0, 1)),
+    "tiny-own-gray-e2": ("L", (90, 80), bound(2)),
+    "tiny-own-rgba-e0": ("RGBA", (47, 33), bound(0)),
 }
 REALISTIC = "hyperprior-eye-rgb-q448"  # is also decoded with realism 1
 SHIPPED = "hyperprior-eye", "hyperprior", "lossless"  # weights, by which names of files start; else vaegan
@@ -64,7 +68,11 @@ def original(mode, size):
 @pytest.fixture(scope="module")
 def tiny():
     """Models that follow from no training, by the start of the names of their files."""
-    return {"tiny-exact": tiny_lossless(), "tiny": tiny_model()}
+    return {
+        "tiny-exact": tiny_lossless(FirstLosslessModel),
+        "tiny-own": tiny_lossless(),
+        "tiny": tiny_model(),
+    }
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A small lossless model that is the same on every machine and with every release of every library."""
+"""A small lossless model of any kind, the same on every machine and with every release of every library."""
 
 import torch
 
@@ -11,8 +11,8 @@ from vgic_lib.networks.shapes import LosslessNetwork
 WIDTH, HEAD = 8, 6
 
 
-def tiny_lossless_network():
-    network = LosslessNetwork(WIDTH, HEAD)
+def tiny_lossless_network(signed=True):
+    network = LosslessNetwork(WIDTH, HEAD, signed)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if "shapes" not in name:
@@ -21,12 +21,12 @@ def tiny_lossless_network():
     return network
 
 
-def tiny_lossless():
-    model = LosslessModel(tiny_lossless_network())
+def tiny_lossless(kind=LosslessModel):
+    model = kind(tiny_lossless_network(kind.signed))
     entry = torch.arange(SCALES, dtype=torch.int64)
     for part in ("exact", "near"):  # no logarithm may decide on them
         narrow = (2**62 - 2**61 // (1 + entry) ** 2).clamp(max=2**62 - 2**50)
         getattr(model, f"{part}_decays").copy_(torch.stack([narrow, (narrow + 2**62) // 2], 1))
         getattr(model, f"{part}_shares").fill_(2**27)
-    model.name, model.model_id = "tiny-lossless", b"tiny-lossless"[-4:]
+    model.name, model.model_id = "tiny-lossless", b"les2" if kind.signed else b"less"
     return model.requires_grad_(False).eval()

@@ -22,7 +22,7 @@ def test_every_pixel_comes_once(size, gradients):
     picture = torch.randint(0, 256, (CHANNELS, 2, *size)).float()
     visits = torch.zeros_like(picture)
 
-    def code(at, mean, index):
+    def code(at, mean, index, terms):
         value = picture[at.channel, :, at.rows, at.columns]
         assert value.shape == mean.shape == index.shape and 0 <= mean.min() <= mean.max() <= 255
         visits[at.channel, :, at.rows, at.columns] += 1
@@ -40,7 +40,7 @@ def test_nothing_that_comes_later_is_seen():
     def means(picture):
         found = []
 
-        def code(at, mean, index):
+        def code(at, mean, index, terms):
             value = picture[at.channel, :, at.rows, at.columns]
             found.append((at, mean, index))
             return value, value - torch.floor(mean + 0.5)

@@ -9,14 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vgic_lib.bitstream.pixel_coding import (
-    LARGEST,
-    LARGEST_ERROR,
-    SHIFT_UNIT,
-    PixelCoder,
-    coder_tables,
-    table_parameters,
-)
+from vgic_lib.bitstream.pixel_coding import LARGEST_ERROR, SHIFT_UNIT, PixelCoder
+from vgic_lib.bitstream.pixel_tables import LARGEST, coder_tables, table_parameters
 from vgic_lib.errors import BitstreamError, ParameterError
 from vgic_lib.models.base import LatentModel, Latents, Quantised, Rounding, Size
 from vgic_lib.networks.pixels import CHANNELS, SCALE_FACTOR, SCALES, SMALLEST_SCALE
@@ -62,7 +56,8 @@ class LosslessModel(LatentModel):
     networks predict than where some is, because there neighbours are exact.
     """
 
-    kind = "vgic-lossless-1"
+    kind = "vgic-lossless-2"
+    signed = True  # see `PassNetwork`; whether pictures have weights of their own, too
     exact = True
     search_relaxation, search_rate = "gumbel", 0.0
     bytes_per_pixel = {"compress": (300, 155), "search": (300, 155), "decompress": (300, 110)}
@@ -153,7 +148,7 @@ class LosslessModel(LatentModel):
     def construct(cls, metadata: Mapping[str, str]) -> "LosslessModel":
         """See `LatentModel`."""
         width, head = map(int, json.loads(metadata["sizes"]))
-        return cls(LosslessNetwork(width, head))
+        return cls(LosslessNetwork(width, head, cls.signed))
 
     def _measured(self, latents: Latents, setting: MaxError) -> tuple[Tensor, Tensor]:
         """Decoded pixels, and the bits that each takes, of every picture of a batch."""
@@ -170,6 +165,13 @@ class LosslessModel(LatentModel):
             tables = coder_tables(getattr(self, f"{name}_decays"), getattr(self, f"{name}_shares"))
             self._coders[near] = PixelCoder(self.network.part(near)[0], tables, self.shifts)
         return self._coders[near]
+
+
+class FirstLosslessModel(LosslessModel):
+    """Which reads the files of November 2026, whose predictions are those of the networks alone."""
+
+    kind = "vgic-lossless-1"
+    signed = False
 
 
 def _finer(error: int, mask: int) -> MaxError:

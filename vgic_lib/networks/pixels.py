@@ -5,7 +5,8 @@ A picture is coded like an interlaced one: first one pixel, then level after lev
 height and width. A level knows every second pixel of every second row and codes the rest in three passes:
 pixels between four known ones on the diagonals, then those between two of a row, then those between two of a
 column. A pass predicts green, then red, then blue of all its pixels by a small network from pixels known
-already and from the errors of their own predictions.
+already and from the errors of their own predictions. What it adds to the mean of the nearest pixels is a
+sum of what hidden units find and of a linear part, which a picture may have of its own.
 
 All arithmetic is that of `whole_numbers`: encoder and decoder agree on every machine.
 """
@@ -70,29 +71,46 @@ class Place(NamedTuple):
     columns: slice
 
 
-Code = Callable[[Place, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Takes a place, means (B, h, w) and scale indices; returns the pixels and their distances from the means."""
+class Terms(NamedTuple):
+    """What the linear part of a prediction multiplies, in levels."""
+
+    straight: Tensor  # (inputs, N), where N are all pixels of all pictures
+    misses: list[Tensor]  # (N,) of each channel known already
+
+
+Code = Callable[[Place, Tensor, Tensor, Terms], tuple[Tensor, Tensor]]
+"""Takes a place, means (B, h, w), scale indices and terms; returns pixels and their distances from means."""
 
 
 class PassNetwork(nn.Module):
     """Means and scales of the pixels of a pass, channel by channel."""
 
-    def __init__(self, neighbours: Neighbours, width: int, head: int) -> None:
+    def __init__(self, neighbours: Neighbours, width: int, head: int, signed: bool = True) -> None:
+        """Set up layers of a width, and of a width of those of each channel.
+
+        Args:
+            neighbours: that are looked at.
+            width: of the first two layers.
+            head: width of the layer that each channel has.
+            signed: whether the linear part has the errors of the nearest pixels.
+        """
         super().__init__()
         self.neighbours = neighbours
+        self._first = 0 if signed else CHANNELS * len(neighbours.near)  # input of the linear part
         taps = len(neighbours.near) + len(neighbours.far)
         inputs = CHANNELS * taps + 4 * CHANNELS
         self.entry, self.middle = Linear(inputs, width), Linear(width, width)
         self.hidden = nn.ModuleList(Linear(width + 2 * c, head) for c in range(CHANNELS))
         self.out = nn.ModuleList(Linear(head, 2 + c, zero=True) for c in range(CHANNELS))
-        self.straight = nn.ModuleList(Linear(CHANNELS * taps, 1, zero=True) for _ in range(CHANNELS))
+        linear = CHANNELS * (taps + len(neighbours.near)) - self._first
+        self.straight = nn.ModuleList(Linear(linear, 1, zero=True) for _ in range(CHANNELS))
 
     def forward(
         self,
         grids: list[Tensor],
         window: tuple[slice, slice],
         steps: Tensor,
-        code: Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]],
+        code: Callable[[int, Tensor, Tensor, Terms], tuple[Tensor, Tensor]],
         channels: int = CHANNELS,
     ) -> Tensor:
         """Pixels and errors (2 CHANNELS, B, h, w) of a window of a pass.
@@ -101,34 +119,33 @@ class PassNetwork(nn.Module):
             grids: pixels and errors (2 CHANNELS, B, H + 2 REACH, W + 2 REACH) of the grids known.
             window: rows and columns of the pass.
             steps: of the quantiser (CHANNELS,), 1 where pixels are exact.
-            code: takes a channel, means and scale indices (N,) each; returns pixels and errors (N,).
+            code: takes a channel, means and scale indices (N,), and terms; returns pixels and errors (N,).
             channels: 1 for a gray picture.
         """
         near = torch.stack([_shifted(grids, tap, window) for tap in self.neighbours.near])
         pixels, errors = near[:, :CHANNELS], near[:, CHANNELS:]
         shape = pixels.shape[2:]
         guess = pixels.sum(0).add_(2).mul_(0.25).floor_()  # (CHANNELS, B, h, w)
-        inputs = self._inputs(grids, window, pixels, errors.sum(0), guess, steps)
-        straight, guess = inputs[: -4 * CHANNELS].T, guess.flatten(1)
-        x = Activation.apply(self.entry(inputs.T, INPUT_GRID, GRID))
+        inputs = self._inputs(grids, window, pixels, errors, guess, steps)
+        straight, guess = inputs[self._first : -4 * CHANNELS], guess.flatten(1)
+        x = Activation.apply(self.entry(inputs[CHANNELS * len(near) :].T, INPUT_GRID, GRID))
         x = Activation.apply(self.middle(x, GRID, GRID))
         hidden, weights = self._hidden(x, channels)
         values, misses, known = [], [], []
         for c in range(channels):
             units = torch.addmm(hidden[c], torch.stack(known).T, weights[c].T) if known else hidden[c].clone()
             out = self.out[c].planes(Activation.apply(units), GRID, 1)
-            mean = guess[c] + 16 * out[0] + self.straight[c].planes(straight, INPUT_GRID, INPUT_GRID)[0]
+            mean = guess[c] + 16 * out[0] + self.straight[c].planes(straight.T, INPUT_GRID, INPUT_GRID)[0]
             for j in range(c):
                 gain = rounded(out[2 + j], GRID) if torch.is_grad_enabled() else on_grid_(out[2 + j], GRID)
                 mean = mean + gain.clamp(-4, 4) * misses[j]
-            value, miss = code(c, mean.clamp(0, 255), START_INDEX + INDEX_UNIT * out[1])
+            index = START_INDEX + INDEX_UNIT * out[1]
+            value, miss = code(c, mean.clamp(0, 255), index, Terms(straight, misses))
             values.append(value)
             misses.append(miss)
             known += [miss * (INPUT_GRID / GRID), logarithm(miss.abs()) * (INPUT_GRID / GRID)]
         rows = values + misses if channels > 1 else values * CHANNELS + misses * CHANNELS
-        result = torch.stack(rows)
-        result[CHANNELS:].abs_()
-        return result.unflatten(1, shape)
+        return torch.stack(rows).unflatten(1, shape)
 
     def _hidden(self, x: Tensor, channels: int) -> tuple[list[Tensor], list[Tensor]]:
         """What x (N, width) gives to the hidden units (N, head) of each channel, before what is known then.
@@ -149,16 +166,18 @@ class PassNetwork(nn.Module):
         guess: Tensor,
         steps: Tensor,
     ) -> Tensor:
-        """Whole numbers (inputs, N): differences of all neighbours from the guess, logarithms of activity."""
+        """Errors, differences of all neighbours from the guess, logarithms of activity: (inputs, N)."""
         taps, first = self.neighbours.far, len(self.neighbours.near)
-        inputs = guess.new_empty(first + len(taps) + 4, *guess.shape)
-        torch.sub(near, guess, out=inputs[:first])
-        for place, tap in enumerate(taps, first):
+        inputs = guess.new_empty(2 * first + len(taps) + 4, *guess.shape)
+        inputs[:first] = errors
+        torch.sub(near, guess, out=inputs[first : 2 * first])
+        for place, tap in enumerate(taps, 2 * first):
             torch.sub(_shifted(grids, tap, window, CHANNELS), guess, out=inputs[place])
         activity = inputs[-4:]
-        torch.sum(inputs[:first].abs(), 0, out=activity[0])
-        torch.sum(inputs[first:-4].abs(), 0, out=activity[1])
-        activity[2], activity[3] = errors, (steps - 1)[:, None, None, None]
+        torch.sum(inputs[first : 2 * first].abs(), 0, out=activity[0])
+        torch.sum(inputs[2 * first : -4].abs(), 0, out=activity[1])
+        torch.sum(errors.abs(), 0, out=activity[2])
+        activity[3] = (steps - 1)[:, None, None, None]
         activity.copy_(logarithm(activity))
         return inputs.flatten(0, 1).flatten(1)
 
@@ -178,14 +197,22 @@ def _shifted(
 class PixelNetwork(nn.Module):
     """Networks for all passes of all levels."""
 
-    def __init__(self, width: int, head: int) -> None:
+    def __init__(self, width: int, head: int, signed: bool = True) -> None:
+        """See `PassNetwork`."""
         super().__init__()
+        self.signed = signed
         self.passes = nn.ModuleList(
-            PassNetwork(neighbours, width, head) for _ in range(KINDS) for neighbours in PASSES
+            PassNetwork(neighbours, width, head, signed) for _ in range(KINDS) for neighbours in PASSES
         )
 
     def traverse(
-        self, batch: int, size: tuple[int, int], steps: Tensor, code: Code, channels: int = CHANNELS
+        self,
+        batch: int,
+        size: tuple[int, int],
+        steps: Tensor,
+        code: Code,
+        channels: int = CHANNELS,
+        strip: int = STRIP,
     ) -> Tensor:
         """Visit all pixels in the order of coding.
 
@@ -195,19 +222,21 @@ class PixelNetwork(nn.Module):
             steps: of the quantiser (CHANNELS,), 1 where pixels are exact.
             code: writes or reads pixels.
             channels: 1 where only the first one is coded, and the others are equal.
+            strip: pixels of a pass that are worked on together.
 
         Returns:
             Pixels (CHANNELS, B, H, W), in the order of coding.
         """
         known = self._first(batch, steps.dtype, code, channels)
         for level in reversed(range((max(size) - 1).bit_length())):
-            known = self.refine(known, level, size, steps, code, channels)
+            known = self.refine(known, level, size, steps, code, channels, strip)
         return known[:CHANNELS]
 
     def _first(self, batch: int, kind: torch.dtype, code: Code, channels: int) -> Tensor:
         middle = torch.full((batch, 1, 1), 128.0, dtype=kind)
         one, widest = slice(0, 1), torch.full_like(middle, SCALES - 1)
-        values = [code(Place(-1, c, one, one), middle, widest)[0] for c in range(channels)]
+        nothing = Terms(middle.new_empty(0, batch), [])
+        values = [code(Place(-1, c, one, one), middle, widest, nothing)[0] for c in range(channels)]
         known = torch.stack(values * (CHANNELS // channels))
         return torch.cat([known, torch.zeros_like(known)])
 
@@ -219,6 +248,7 @@ class PixelNetwork(nn.Module):
         steps: Tensor,
         code: Code,
         channels: int = CHANNELS,
+        strip: int = STRIP,
     ) -> Tensor:
         """Pixels and errors (2 CHANNELS, B, h, w) of a level from those of the level before.
 
@@ -229,6 +259,7 @@ class PixelNetwork(nn.Module):
             steps: see `traverse`, as the others.
             code: writes or reads pixels.
             channels: that are coded.
+            strip: pixels of a pass that are worked on together.
         """
         size = [-(-side >> level) for side in size]
         wider = [REACH] * 4
@@ -243,14 +274,15 @@ class PixelNetwork(nn.Module):
                 continue
             chosen = len(PASSES) * min(level, KINDS - 1) + number
             part = whole[:, :, down::2, right::2]
-            rows = max(1, STRIP // width) if not torch.is_grad_enabled() else height
+            rows = max(1, strip // width) if not torch.is_grad_enabled() else height
             for top in range(0, height, rows):
                 bottom = min(top + rows, height)
 
-                def exchange(c: int, mean: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-                    at = Place(chosen, c, _every(top, bottom, down, level), _every(0, width, right, level))  # noqa: B023
+                def exchange(c: int, mean: Tensor, index: Tensor, terms: Terms) -> tuple[Tensor, Tensor]:
+                    lines, columns = _every(top, bottom, down, level), _every(0, width, right, level)  # noqa: B023
                     shape = batch, bottom - top, width  # noqa: B023
-                    value, miss = code(at, mean.view(shape), index.view(shape))
+                    at = Place(chosen, c, lines, columns)  # noqa: B023
+                    value, miss = code(at, mean.view(shape), index.view(shape), terms)
                     return value.flatten(), miss.flatten()
 
                 window = slice(top, bottom), slice(0, width)

@@ -57,11 +57,11 @@ class Shapes(nn.Module):
 class LosslessNetwork(nn.Module):
     """Predictions of pixels and distributions around them: one pair for exact pixels, one within a bound."""
 
-    def __init__(self, width: int, head: int) -> None:
-        """Set up networks of a width, and of a width of those of each channel."""
+    def __init__(self, width: int, head: int, signed: bool = True) -> None:
+        """Set up networks, see `PassNetwork`."""
         super().__init__()
         self.sizes = width, head
-        self.exact, self.near = PixelNetwork(width, head), PixelNetwork(width, head)
+        self.exact, self.near = (PixelNetwork(width, head, signed) for _ in range(2))
         self.exact_shapes, self.near_shapes = Shapes(), Shapes()
 
     def part(self, near: bool) -> tuple[PixelNetwork, Shapes]:

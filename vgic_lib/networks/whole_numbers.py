@@ -2,7 +2,7 @@
 """Layers whose numbers are whole multiples of powers of two, the same in training and on every machine.
 
 They are so few and so small that float32 adds them without rounding, in whatever order. How large sums can
-get for given weights is checked by `bitstream.pixel_coding`.
+get for given weights is checked by `bitstream.pixel_sums`.
 """
 
 import torch

@@ -18,7 +18,7 @@ from vgic_lib.networks.shared_random import uniform_like
 from vgic_lib.training.config import HyperpriorConfig
 from vgic_lib.training.crops import CropSampler
 from vgic_lib.training.losses import objective, trade_off, update
-from vgic_lib.training.soap import Soap
+from vgic_lib.training.soap import optimizer
 from vgic_lib.training.start import trained_model
 from vgic_lib.training.task import Task
 
@@ -84,10 +84,7 @@ class HyperpriorTask(Task):
             {"params": entropy, "rate": config.entropy_rate},
             {"params": rest, "rate": 1.0},
         ]
-        betas = (config.beta1, config.beta2)
-        if config.optimizer == "soap":
-            return Soap(groups, config.learning_rate, betas)
-        return torch.optim.Adam(groups, config.learning_rate, betas, fused=True)
+        return optimizer(config, groups)
 
     def step(self, x: Tensor, step: int) -> dict[str, Tensor]:
         """One update on crops `x` (B, 3, H, W), uint8, each at a random quality."""

@@ -18,6 +18,7 @@ from vgic_lib.networks.pixels import (
     ORDER,
     PixelNetwork,
     Place,
+    Terms,
 )
 from vgic_lib.networks.shapes import LosslessNetwork, Shapes
 from vgic_lib.networks.shared_random import normal_like
@@ -25,6 +26,7 @@ from vgic_lib.networks.whole_numbers import WEIGHT_GRID, Linear, on_grid_, round
 from vgic_lib.training.crops import CropSampler
 from vgic_lib.training.losses import update
 from vgic_lib.training.lossless_config import LosslessConfig
+from vgic_lib.training.soap import optimizer
 from vgic_lib.training.task import Task
 
 LEVELS = 3  # of a crop that are trained; the finest three have networks of their own, or share the last
@@ -55,8 +57,7 @@ class LosslessTask(Task):
         if config.start_from:
             self.network.load_state_dict(_trained(config).state_dict())
         self.networks = (self.network,)
-        betas = config.beta1, config.beta2
-        self.optimizers = (torch.optim.Adam(self.weights(), config.learning_rate, betas, fused=True),)
+        self.optimizers = (optimizer(config, [{"params": self.weights()}]),)
 
     def weights(self, networks: Iterable[nn.Module] | None = None) -> list[nn.Parameter]:
         """Those of the part that is trained."""
@@ -149,13 +150,13 @@ def bits(network: PixelNetwork, shapes: Shapes, x: Tensor, errors: tuple[int, ..
     steps = 2 * torch.tensor(errors, dtype=x.dtype, device=x.device) + 1
     found = []
 
-    def code(at: Place, mean: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    def code(at: Place, mean: Tensor, index: Tensor, terms: Terms) -> tuple[Tensor, Tensor]:
         step, near = steps[at.channel], torch.floor(mean.detach() + 0.5)
         mean = rounded(mean, MEAN_GRID)
         value = near + step * torch.floor((x[at.channel, :, at.rows, at.columns] - near) / step + 0.5)
         found.append(((value - mean).flatten(), index.flatten(), step.expand(mean.numel())))
         value = value.clamp(0, 255)
-        return value, value - near
+        return value, value - mean.detach()
 
     if torch.is_grad_enabled():
         known = x[:, :, :: 2**LEVELS, :: 2**LEVELS]
@@ -206,7 +207,9 @@ def _trained(config: LosslessConfig) -> LosslessNetwork:
     """The network that `start_from` names. Raises ModelError if it is of another kind or size."""
     model = load_model(config.start_from)
     if model.kind != LosslessModel.kind:
-        raise ModelError(f"start_from: {config.start_from!r} is no lossless model; give weights of one")
+        raise ModelError(
+            f"start_from: {config.start_from!r} is no lossless model of today's format; give weights of one"
+        )
     if model.network.sizes != (config.width, config.head):
         width, head = model.network.sizes
         raise ModelError(f"start_from: {config.start_from!r} has other sizes; set width={width}, head={head}")

@@ -13,6 +13,7 @@ class LosslessConfig(TrainingConfig):
 
     batch: int = 2
     steps: int = 4000
+    optimizer: Literal["adam", "soap"] = "adam"  # see `training.soap`
     learning_rate: float = 2e-3
     beta1: float = 0.9
     beta2: float = 0.99

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from vgic_lib.training.config import TrainingConfig
+
 LARGEST_SIDE = 1024  # longer sides of a weight keep their axes: a basis costs the cube of its side
 
 
@@ -83,6 +85,14 @@ def _last_in(weight: Tensor) -> Tensor:
 def _first_in(weight: Tensor) -> Tensor:
     """What `_last_in` had."""
     return weight.movedim(-1, 1) if weight.dim() > 1 else weight
+
+
+def optimizer(config: TrainingConfig, groups: Iterable[dict]) -> torch.optim.Optimizer:
+    """The optimizer that a training run has chosen, for groups of parameters."""
+    betas = config.beta1, config.beta2
+    if config.optimizer == "soap":
+        return Soap(groups, config.learning_rate, betas)
+    return torch.optim.Adam(groups, config.learning_rate, betas, fused=True)
 
 
 def _sides(weight: Tensor) -> list[str]:
