@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from vgic_lib.bitstream.picture_fit import (
-    LARGEST_WEIGHT,
+    MEAN,
     ROUNDED_SCALE,
+    SCALE,
     PictureFit,
     Weights,
     samples,
@@ -175,8 +176,7 @@ class PixelCoder:
         places = self._fitted(chosen)
         if not places:
             return {}
-        costs = self._costs[WEIGHT_TABLE, LARGEST - LARGEST_WEIGHT : LARGEST + LARGEST_WEIGHT + 1]
-        fit, pixels = PictureFit(places, costs), samples(pixels)
+        fit, pixels = PictureFit(places, self._costs), samples(pixels)
         self._traverse(self._network, pixels.shape[2:], errors, channels, _wanted, pixels, fit)
         return fit.weights
 
@@ -189,10 +189,11 @@ class PixelCoder:
             for place, has in zip(places, own, strict=True) if has
         }  # fmt: skip
 
-    def _fitted(self, chosen: Tensor) -> list[tuple[int, int]]:
-        """Networks and channels that may have weights of the picture's own: chosen, and of one level."""
+    def _fitted(self, chosen: Tensor) -> list[tuple[int, int, int]]:
+        """Networks, channels and parts that may have weights of the picture's own: chosen, of one level."""
         levels = KINDS - 1 if self._network.signed else 0
-        return [tuple(place) for place in chosen[: levels * len(PASSES)].nonzero().tolist()]
+        places = chosen[: levels * len(PASSES)].nonzero().tolist()
+        return [(*place, part) for place in places for part in (MEAN, SCALE)]
 
     def _best_trims(self, found: list[Residuals], chosen: Tensor) -> Tensor:
         """Trims by which residuals take fewest bits, where `chosen` (NETWORKS, CHANNELS); else 0."""
@@ -246,15 +247,18 @@ class PixelCoder:
             if pixels is not None:
                 wanted = pixels[:, ORDER[at.channel], at.rows, at.columns]
             if fit:
-                mean = mean + fit.correction(at, terms, wanted - mean, _scale(index) + ROUNDED_SCALE * step)
+                mean = mean + fit.means(at, terms, wanted - mean, _scale(index) + ROUNDED_SCALE * step)
             mean = on_grid_(mean, MEAN_GRID)
             near = torch.floor(mean + 0.5)
             beside = mean - near
             side = torch.where(beside < 0, -step, step)  # tables are for means above
-            index = torch.floor(index - shifts[at.channel] + 0.5).clamp_(0, SCALES - 1)
+            index = index - shifts[at.channel]
             offset = torch.floor(beside.abs_() * PER_LEVEL / step + 0.5)
             if pixels is not None:
                 residual = torch.floor((wanted - near) / side + 0.5).to(torch.int16)
+            if fit:
+                index = index + fit.scales(at, terms, index, offset, residual)
+            index = torch.floor(index + 0.5).clamp_(0, SCALES - 1)
             one = Residuals(at, index.mul_(OFFSETS).add_(offset).to(torch.uint8), residual)
             value = (near + side * exchange(one)).clamp_(0, LARGEST)
             miss = value - (mean if network.signed else near)

@@ -5,8 +5,8 @@ A picture is coded like an interlaced one: first one pixel, then level after lev
 height and width. A level knows every second pixel of every second row and codes the rest in three passes:
 pixels between four known ones on the diagonals, then those between two of a row, then those between two of a
 column. A pass predicts green, then red, then blue of all its pixels by a small network from pixels known
-already and from the errors of their own predictions. What it adds to the mean of the nearest pixels is a
-sum of what hidden units find and of a linear part, which a picture may have of its own.
+already and from the errors of their own predictions. What it adds to the mean of the nearest pixels is what
+hidden units find, and a linear part. That, and the layer that finds scales, a picture may have of its own.
 
 All arithmetic is that of `whole_numbers`: encoder and decoder agree on every machine.
 """
@@ -72,10 +72,11 @@ class Place(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What the linear part of a prediction multiplies, in levels."""
+    """What linear parts of a prediction multiply."""
 
-    straight: Tensor  # (inputs, N), where N are all pixels of all pictures
-    misses: list[Tensor]  # (N,) of each channel known already
+    straight: Tensor  # of the mean: (inputs, N) in INPUT_GRID, where N are all pixels of all pictures
+    misses: list[Tensor]  # of the mean: (N,) of each channel known already, in levels
+    units: Tensor  # of the scale: (head, N) in GRID
 
 
 Code = Callable[[Place, Tensor, Tensor, Terms], tuple[Tensor, Tensor]]
@@ -134,13 +135,14 @@ class PassNetwork(nn.Module):
         values, misses, known = [], [], []
         for c in range(channels):
             units = torch.addmm(hidden[c], torch.stack(known).T, weights[c].T) if known else hidden[c].clone()
-            out = self.out[c].planes(Activation.apply(units), GRID, 1)
+            units = Activation.apply(units)
+            out = self.out[c].planes(units, GRID, 1)
             mean = guess[c] + 16 * out[0] + self.straight[c].planes(straight.T, INPUT_GRID, INPUT_GRID)[0]
             for j in range(c):
                 gain = rounded(out[2 + j], GRID) if torch.is_grad_enabled() else on_grid_(out[2 + j], GRID)
                 mean = mean + gain.clamp(-4, 4) * misses[j]
             index = START_INDEX + INDEX_UNIT * out[1]
-            value, miss = code(c, mean.clamp(0, 255), index, Terms(straight, misses))
+            value, miss = code(c, mean.clamp(0, 255), index, Terms(straight, misses, units.T))
             values.append(value)
             misses.append(miss)
             known += [miss * (INPUT_GRID / GRID), logarithm(miss.abs()) * (INPUT_GRID / GRID)]
@@ -235,8 +237,8 @@ class PixelNetwork(nn.Module):
     def _first(self, batch: int, kind: torch.dtype, code: Code, channels: int) -> Tensor:
         middle = torch.full((batch, 1, 1), 128.0, dtype=kind)
         one, widest = slice(0, 1), torch.full_like(middle, SCALES - 1)
-        nothing = Terms(middle.new_empty(0, batch), [])
-        values = [code(Place(-1, c, one, one), middle, widest, nothing)[0] for c in range(channels)]
+        terms = Terms(nothing := middle.new_empty(0, batch), [], nothing)
+        values = [code(Place(-1, c, one, one), middle, widest, terms)[0] for c in range(channels)]
         known = torch.stack(values * (CHANNELS // channels))
         return torch.cat([known, torch.zeros_like(known)])
 
