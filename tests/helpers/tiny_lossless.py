@@ -24,7 +24,7 @@ def tiny_lossless_network(signed=True):
 def tiny_lossless(kind=LosslessModel):
     model = kind(tiny_lossless_network(kind.signed))
     entry = torch.arange(SCALES, dtype=torch.int64)
-    for part in ("exact", "near"):  # no logarithm may decide on them
+    for part in model.network.parts:  # no logarithm may decide on them
         narrow = (2**62 - 2**61 // (1 + entry) ** 2).clamp(max=2**62 - 2**50)
         getattr(model, f"{part}_decays").copy_(torch.stack([narrow, (narrow + 2**62) // 2], 1))
         getattr(model, f"{part}_shares").fill_(2**27)

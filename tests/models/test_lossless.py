@@ -7,8 +7,9 @@ import torch
 from helpers.pictures import KINDS, generated
 from helpers.tiny_lossless import tiny_lossless
 
+from vgic_lib.bitstream.jpeg_colours import rgb_of
 from vgic_lib.errors import BitstreamError, ParameterError
-from vgic_lib.models.lossless import LosslessModel, MaxError, bound
+from vgic_lib.models.lossless import JPEG_SECTION, FirstLosslessModel, LosslessModel, MaxError, bound
 from vgic_lib.models.store import load_model, save_model
 
 
@@ -73,6 +74,44 @@ def test_bits_map_adds_up(model):
     coded, total = model.quantise(latents, setting)
     assert float(bits.sum()) == pytest.approx(float(total))
     assert torch.equal(coded[0], model.decode(model.encode(latents, setting), setting, (30, 20))[0])
+
+
+@pytest.fixture(scope="module")
+def was_jpeg():
+    """Pixels (1, 3, H, W) that a JPEG file with colour at half the resolution could have."""
+    random = torch.Generator().manual_seed(0)
+    noise = torch.nn.functional.avg_pool2d(torch.randn((1, 3, 68, 84), generator=random) * 90, 5, 1)
+    colours = 128 + noise
+    colours[:, ::2] = torch.nn.functional.interpolate(colours[:, ::2, ::2, ::2] * 0.3 + 90, scale_factor=2)
+    return rgb_of(colours.round().clamp(0, 255))
+
+
+def test_what_was_a_jpeg_file_comes_back(model, was_jpeg):
+    (section,) = model.encode((was_jpeg,), bound(0))
+    assert section[:1] == JPEG_SECTION
+    assert torch.equal(model.decode([section], bound(0), (64, 80))[0], was_jpeg)
+    coded, bits = model.quantise((was_jpeg,), bound(0))
+    assert torch.equal(coded[0], was_jpeg)
+    assert float(bits) / 8 == pytest.approx(len(section), rel=0.1)  # and weights of its own
+    first = tiny_lossless(FirstLosslessModel)
+    for other in (model.encode((was_jpeg,), bound(1)), first.encode((was_jpeg,), bound(0))):
+        assert other[0][:1] == b"\3"
+
+
+def test_what_was_a_jpeg_file_is_smaller_by_its_colours(was_jpeg, monkeypatch):
+    model = load_model("lossless")
+    (section,) = model.encode((was_jpeg,), bound(0))
+    monkeypatch.setattr(LosslessModel, "_jpeg_colours", lambda *_: None)
+    assert len(section) < 0.9 * len(model.encode((was_jpeg,), bound(0))[0])
+
+
+@pytest.mark.parametrize("error", [0, 1])
+def test_jpeg_colours_where_there_can_be_none(model, was_jpeg, error):
+    """A model of before, or a bound, never has them: a file that says so is damaged."""
+    (section,) = model.encode((was_jpeg,), bound(0))
+    reader = tiny_lossless(FirstLosslessModel) if error == 0 else model
+    with pytest.raises(BitstreamError, match="coded channels"):
+        reader.decode([section], bound(error), (64, 80))
 
 
 def test_saved_and_read_again_it_writes_the_same(model, tmp_path):

@@ -11,6 +11,7 @@ from vgic_lib.bitstream.pixel_coding import LARGEST_ERROR
 from vgic_lib.errors import ModelError, ParameterError
 from vgic_lib.models.lossless import bound
 from vgic_lib.models.store import as_stored, load_model, save_model
+from vgic_lib.networks.shapes import PARTS
 from vgic_lib.training.export import make_model
 from vgic_lib.training.loop import Trainer, train
 from vgic_lib.training.lossless import bits, colour_halved, reduced, softened
@@ -44,7 +45,7 @@ def test_files_take_the_bits_that_training_counts(run, pictures):
     x = torch.from_numpy(pictures[0][:64, :64].copy()).permute(2, 0, 1)[None].float()
     for error in (0, 2):
         with torch.no_grad():
-            counted = float(bits(*model.network.part(bool(error)), x, (error,) * 3)) / 8
+            counted = float(bits(*model.network.part("near" if error else "exact"), x, (error,) * 3)) / 8
         section = model.encode((x,), bound(error))[0]
         assert (model.decode([section], bound(error), (64, 64))[0] - x).abs().max() <= error
         assert len(section) < 1.1 * counted + 60
@@ -58,10 +59,11 @@ def test_samples_of_a_run_are_shown_as_they_decode(pictures):
     assert all((picture - x).abs().max() <= LARGEST_ERROR / 255 + 1e-6 for picture in shown)
 
 
-def test_near_networks_start_from_exact_ones(run, pictures, tmp_path):
+@pytest.mark.parametrize("part", ["near", "jpeg"])
+def test_other_networks_start_from_exact_ones(run, pictures, tmp_path, part):
     path = tmp_path / "exact.safetensors"
     save_model(make_model([as_stored(network) for network in run.networks], CONFIG), path, "exact")
-    config = replace(CONFIG, near=True, start_from=str(path), steps=2)
+    config = replace(CONFIG, part=part, start_from=str(path), steps=2)
     network = train(config, tmp_path, pictures, pictures).networks[0]
     before = load_model(str(path)).network
     assert all(
@@ -70,7 +72,7 @@ def test_near_networks_start_from_exact_ones(run, pictures, tmp_path):
     )
     assert any(
         not torch.equal(ours, theirs)
-        for ours, theirs in zip(network.near.parameters(), before.near.parameters(), strict=True)
+        for ours, theirs in zip(network.part(part)[0].parameters(), before.exact.parameters(), strict=True)
     )
     with pytest.raises(ModelError, match="other sizes; set width=8, head=6"):
         train(replace(config, width=16), tmp_path / "wider", pictures)
@@ -78,16 +80,16 @@ def test_near_networks_start_from_exact_ones(run, pictures, tmp_path):
         train(replace(config, start_from="vaegan"), tmp_path / "other", pictures)
 
 
-def test_the_other_part_of_a_start_is_kept(run, pictures, tmp_path):
-    """Exact networks trained on leave those within a bound as they are."""
+def test_the_other_parts_of_a_start_are_kept(run, pictures, tmp_path):
+    """Exact networks trained on leave the others as they are."""
     path = tmp_path / "exact.safetensors"
     save_model(make_model([as_stored(network) for network in run.networks], CONFIG), path, "exact")
     config = replace(CONFIG, start_from=str(path), steps=2)
     network = train(config, tmp_path, pictures, pictures).networks[0]
     before = load_model(str(path)).network
-    for near in (False, True):
-        pairs = zip(network.part(near)[0].parameters(), before.part(near)[0].parameters(), strict=True)
-        assert all(torch.equal(ours, theirs) for ours, theirs in pairs) == near
+    for part in PARTS:
+        pairs = zip(network.part(part)[0].parameters(), before.part(part)[0].parameters(), strict=True)
+        assert all(torch.equal(ours, theirs) for ours, theirs in pairs) == (part != "exact")
 
 
 def test_softened():
@@ -110,8 +112,8 @@ def test_colour_halved():
 
 
 def test_near_needs_a_start():
-    with pytest.raises(ParameterError, match="near needs start_from"):
-        LosslessConfig(near=True)
+    with pytest.raises(ParameterError, match="part=near needs start_from"):
+        LosslessConfig(part="near")
 
 
 def test_reduced():

@@ -56,10 +56,10 @@ class PictureFit:
         place = at.network, at.channel, MEAN
         if place not in self._places:
             return 0.0
-        bias = torch.full_like(terms.straight[0], 1 / INPUT_GRID)
-        rows = torch.cat([terms.straight, torch.stack([bias, *terms.misses])])
-        fitted = (x.flatten()[::FITTED].double() for x in (miss, scale))
-        return self._added(place, rows, *_best_means(rows[:, ::FITTED].double(), *fitted)).view_as(miss)
+        bias = torch.full_like(terms.straight[:1], 1 / INPUT_GRID)
+        rows = [terms.straight, bias, *(one[None] for one in terms.misses)]
+        fitted = (x.flatten()[::FITTED] for x in (miss, scale))
+        return self._added(place, rows, *_best_means(_some(rows), *fitted)).view_as(miss)
 
     def scales(
         self, at: Place, terms: Terms, index: Tensor, offset: Tensor, residual: Tensor
@@ -76,19 +76,17 @@ class PictureFit:
         place = at.network, at.channel, SCALE
         if place not in self._places:
             return 0.0
-        one = torch.full_like(terms.units[:1], INDEX_UNIT)
-        rows = torch.cat([terms.units * (INDEX_UNIT * GRID), one])
+        rows = [terms.units * (INDEX_UNIT * GRID), torch.full_like(terms.units[:1], INDEX_UNIT)]
         fitted = (x.flatten()[::FITTED] for x in (index, offset, residual))
-        return self._added(place, rows, *self._best_scales(rows[:, ::FITTED].double(), *fitted)).view_as(
-            index
-        )
+        return self._added(place, rows, *self._best_scales(_some(rows), *fitted)).view_as(index)
 
-    def _added(self, place: tuple[int, int, int], rows: Tensor, whole: Tensor, saved: float) -> Tensor:
+    def _added(self, place: tuple[int, int, int], rows: list[Tensor], whole: Tensor, saved: float) -> Tensor:
         """What weights (in WEIGHT_GRID) for rows of terms add, if they save more bits than they take."""
         if saved * FITTED <= self._costs[WEIGHT_TABLE, whole + LARGEST].sum():
-            return torch.zeros_like(rows[0])
+            return torch.zeros_like(rows[0][0])
         self.weights[place] = whole
-        return (whole * WEIGHT_GRID).to(rows.dtype) @ rows
+        weights = (whole * WEIGHT_GRID).to(rows[0].dtype).split([len(x) for x in rows])
+        return sum(weight @ x for weight, x in zip(weights, rows, strict=True))
 
     def _best_scales(
         self, rows: Tensor, index: Tensor, offset: Tensor, residual: Tensor
@@ -97,18 +95,18 @@ class PictureFit:
 
         def bits(moved: Tensor) -> Tensor:
             tables = tables_for(torch.floor(moved + 0.5).long(), offset.long())
-            return self._costs[tables.long(), residual.long() + LARGEST].double()
+            return self._costs[tables.long(), residual.long() + LARGEST]
 
-        square, pull = rows @ rows.T, USUAL_WEIGHTS[SCALE] ** -2 / FITTED
+        square, pull = (rows @ rows.T).double(), USUAL_WEIGHTS[SCALE] ** -2 / FITTED
         whole, moved = torch.zeros(len(rows), dtype=torch.int64), index
         before = least = bits(index).sum()
         for _ in range(ROUNDS):
             slope = (bits(moved + 1) - bits(moved - 1)) * (math.log(2) / 2)
             curvature = slope.square().mean().clamp(min=SMALLEST_CURVATURE)  # Fisher's
-            system = square * curvature + torch.eye(len(rows), dtype=rows.dtype) * pull
-            step = torch.linalg.solve(system, rows @ slope + pull * WEIGHT_GRID * whole)
+            system = square * curvature + torch.eye(len(rows)) * pull
+            step = torch.linalg.solve(system, (rows @ slope).double() + pull * WEIGHT_GRID * whole)
             new = _whole(WEIGHT_GRID * whole - step)
-            moved = index + WEIGHT_GRID * new.double() @ rows
+            moved = index + WEIGHT_GRID * new.to(rows.dtype) @ rows
             if (now := bits(moved).sum()) >= least:
                 break
             whole, least = new, now
@@ -120,11 +118,16 @@ def _best_means(rows: Tensor, miss: Tensor, scale: Tensor) -> tuple[Tensor, floa
     size = (miss / scale).abs().clamp(min=1e-3)
     trust = torch.tanh(size / 2) / (size * scale**2)  # slope of the logistic log-density, by the miss
     trusted = rows * trust
-    square, right = trusted @ rows.T, trusted @ miss
-    pull = torch.eye(len(right), dtype=right.dtype) * (USUAL_WEIGHTS[MEAN] ** -2 / FITTED)
+    square, right = (trusted @ rows.T).double(), (trusted @ miss).double()
+    pull = torch.eye(len(right)) * (USUAL_WEIGHTS[MEAN] ** -2 / FITTED)
     whole = _whole(torch.linalg.solve(square + pull, right))
     value = whole.double() * WEIGHT_GRID
     return whole, float(value @ right - value @ square @ value / 2) / math.log(2)
+
+
+def _some(rows: list[Tensor]) -> Tensor:
+    """Rows of terms of the pixels that count in the fit."""
+    return torch.cat([x[:, ::FITTED] for x in rows])
 
 
 def _whole(weights: Tensor) -> Tensor:

@@ -9,15 +9,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vgic_lib.bitstream.jpeg_colours import colours_of, rgb_of
 from vgic_lib.bitstream.pixel_coding import LARGEST_ERROR, SHIFT_UNIT, PixelCoder
 from vgic_lib.bitstream.pixel_tables import LARGEST, coder_tables, table_parameters
 from vgic_lib.errors import BitstreamError, ParameterError
 from vgic_lib.models.base import LatentModel, Latents, Quantised, Rounding, Size
 from vgic_lib.networks.pixels import CHANNELS, SCALE_FACTOR, SCALES, SMALLEST_SCALE
-from vgic_lib.networks.shapes import LosslessNetwork
+from vgic_lib.networks.shapes import EXACT, JPEG, NEAR, LosslessNetwork
 
 CODES_PER_ERROR = 8
-_PARTS = "exact", "near"  # of the network
+JPEG_SECTION = bytes([2])  # begins a section of JPEG colours, others with the number of coded channels
 
 
 class MaxError(NamedTuple):
@@ -53,7 +54,8 @@ class LosslessModel(LatentModel):
     """Pixels are predicted from pixels, coarse to fine, and coded exactly or within a bound.
 
     Decoding is done in whole numbers, so every machine shows the same pixels. Where no error is allowed other
-    networks predict than where some is, because there neighbours are exact.
+    networks predict than where some is, because there neighbours are exact; and others again where a picture
+    once was a JPEG file: then the colours are coded that this had (`bitstream.jpeg_colours`).
     """
 
     kind = "vgic-lossless-2"
@@ -67,15 +69,15 @@ class LosslessModel(LatentModel):
         super().__init__()
         self.network = network
         scale = SMALLEST_SCALE * SCALE_FACTOR ** torch.arange(SCALES, dtype=torch.float64)
-        for near, name in enumerate(_PARTS):
-            share, width = network.part(bool(near))[1].mixture()
+        for name in network.parts:
+            share, width = network.part(name)[1].mixture()
             decays, shares = table_parameters(scale, width.double(), share.double())
             self.register_buffer(f"{name}_decays", decays)
             self.register_buffer(f"{name}_shares", shares)
         steps = 2 * torch.arange(LARGEST_ERROR + 1) + 1.0
         shifts = (steps.log() / math.log(SCALE_FACTOR) / SHIFT_UNIT).round()
         self.register_buffer("shifts", shifts.to(torch.int16))
-        self._coders: dict[bool, PixelCoder] = {}
+        self._coders: dict[str, PixelCoder] = {}
 
     @property
     def settings(self) -> tuple[MaxError, ...]:
@@ -132,13 +134,20 @@ class LosslessModel(LatentModel):
 
     def encode(self, latents: Latents, setting: MaxError) -> list[bytes]:
         """One section of one picture's pixels."""
-        return [self._coder(setting).encode(latents[0].round().float().cpu(), tuple(setting))]
+        pixels = latents[0].round().float().cpu()
+        colours = self._jpeg_colours(pixels, setting)
+        if colours is None:
+            return [self._coder(setting).encode(pixels, tuple(setting))]
+        return [JPEG_SECTION + self._coder_of(JPEG).encode(colours, tuple(setting))]
 
     def decode(self, sections: Sequence[bytes], setting: MaxError, size: Size) -> Latents:
         """Pixels within the error of the setting. Raises BitstreamError if sections cannot be an encoding."""
         if len(sections) != 1:
             raise BitstreamError(f"the file is damaged: {len(sections)} sections where its model writes one")
-        return (self._coder(setting).decode(sections[0], size, tuple(setting)),)
+        section = sections[0]
+        if JPEG in self.network.parts and section[:1] == JPEG_SECTION and not setting.largest:
+            return (rgb_of(self._coder_of(JPEG).decode(section[1:], size, tuple(setting))),)
+        return (self._coder(setting).decode(section, size, tuple(setting)),)
 
     def construction(self) -> dict[str, str]:
         """Sizes of the networks."""
@@ -152,19 +161,31 @@ class LosslessModel(LatentModel):
 
     def _measured(self, latents: Latents, setting: MaxError) -> tuple[Tensor, Tensor]:
         """Decoded pixels, and the bits that each takes, of every picture of a batch."""
-        coder = self._coder(setting)
-        found = [coder.measure(one[None].round().float().cpu(), tuple(setting)) for one in latents[0]]
+        found = [self._measured_one(one[None].round().float().cpu(), setting) for one in latents[0]]
         pixels, bits = map(torch.cat, zip(*found, strict=True))
         return pixels, bits
 
+    def _measured_one(self, pixels: Tensor, setting: MaxError) -> tuple[Tensor, Tensor]:
+        colours = self._jpeg_colours(pixels, setting)
+        if colours is None:
+            return self._coder(setting).measure(pixels, tuple(setting))
+        return pixels, self._coder_of(JPEG).measure(colours, tuple(setting))[1]
+
+    def _jpeg_colours(self, pixels: Tensor, setting: MaxError) -> Tensor | None:
+        """Cr, Y, Cb of a picture (1, 3, H, W) to be coded in its place, where it is exact and not gray."""
+        gray = (pixels == pixels[:, :1]).all()
+        return None if JPEG not in self.network.parts or setting.largest or gray else colours_of(pixels)
+
     def _coder(self, setting: MaxError) -> PixelCoder:
+        """Coder of pixels for a setting."""
+        return self._coder_of(NEAR if setting.largest else EXACT)
+
+    def _coder_of(self, part: str) -> PixelCoder:
         """Coder made at first use; weights must not change afterwards."""
-        near = setting.largest > 0
-        if near not in self._coders:
-            name = _PARTS[near]
-            tables = coder_tables(getattr(self, f"{name}_decays"), getattr(self, f"{name}_shares"))
-            self._coders[near] = PixelCoder(self.network.part(near)[0], tables, self.shifts)
-        return self._coders[near]
+        if part not in self._coders:
+            tables = coder_tables(getattr(self, f"{part}_decays"), getattr(self, f"{part}_shares"))
+            self._coders[part] = PixelCoder(self.network.part(part)[0], tables, self.shifts)
+        return self._coders[part]
 
 
 class FirstLosslessModel(LosslessModel):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from vgic_lib.networks.pixels import SCALE_FACTOR, SCALES, SMALLEST_SCALE, PixelNetwork
 
 KNOTS = 8  # places in the table where share and width of the wider density are stored
+PARTS = EXACT, NEAR, JPEG = "exact", "near", "jpeg"
 FLOOR = 1e-7  # probability that any pixel has at least
 
 
@@ -55,15 +56,20 @@ class Shapes(nn.Module):
 
 
 class LosslessNetwork(nn.Module):
-    """Predictions of pixels and distributions around them: one pair for exact pixels, one within a bound."""
+    """Predictions of pixels and distributions around them.
+
+    One pair is for exact pixels, one for pixels within a bound, one for the colours that a JPEG file had.
+    """
 
     def __init__(self, width: int, head: int, signed: bool = True) -> None:
         """Set up networks, see `PassNetwork`."""
         super().__init__()
         self.sizes = width, head
-        self.exact, self.near = (PixelNetwork(width, head, signed) for _ in range(2))
-        self.exact_shapes, self.near_shapes = Shapes(), Shapes()
+        self.parts = PARTS if signed else PARTS[:2]
+        for name in self.parts:
+            self.add_module(name, PixelNetwork(width, head, signed))
+            self.add_module(f"{name}_shapes", Shapes())
 
-    def part(self, near: bool) -> tuple[PixelNetwork, Shapes]:
-        """The pair for pixels within a bound, or for exact ones."""
-        return (self.near, self.near_shapes) if near else (self.exact, self.exact_shapes)
+    def part(self, name: str) -> tuple[PixelNetwork, Shapes]:
+        """A pair, of PARTS."""
+        return self.get_submodule(name), self.get_submodule(f"{name}_shapes")

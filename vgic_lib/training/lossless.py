@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vgic_lib.bitstream.jpeg_colours import nearest_colours
 from vgic_lib.errors import ModelError
 from vgic_lib.models.lossless import LosslessModel
 from vgic_lib.models.store import load_model
@@ -20,7 +21,7 @@ from vgic_lib.networks.pixels import (
     Place,
     Terms,
 )
-from vgic_lib.networks.shapes import LosslessNetwork, Shapes
+from vgic_lib.networks.shapes import EXACT, JPEG, NEAR, LosslessNetwork, Shapes
 from vgic_lib.networks.shared_random import normal_like
 from vgic_lib.networks.whole_numbers import WEIGHT_GRID, Linear, on_grid_, rounded
 from vgic_lib.training.crops import CropSampler
@@ -37,6 +38,8 @@ LUMA = 0.299, 0.587, 0.114  # of red, green and blue
 SOFT = 0.35  # share of the steps whose crops are softened, and then get some noise
 LARGEST_GRAIN = 2.0  # levels, standard deviation of that
 HALVED = 0.3  # share of the steps whose crops have their colour at half the resolution, as most JPEG files do
+UNCHANGED = 0.6  # share of the steps for colours of JPEG files whose crops are what was read,
+HALVED_JPEG = 0.7  # and of the other steps, share of those whose crops get halved colour
 ERRORS = (0, 1, 1, 1, 1, 2, 2, 3, 4, 6, 16, 64)  # that are allowed in a step, each as often
 VALIDATION_SIDE, VALIDATION_FACTOR = 160, 0.6  # pixels of a photograph, and how much they are reduced
 VALIDATION_ERRORS = (1, 2, 4)  # with networks for pixels within a bound
@@ -62,17 +65,17 @@ class LosslessTask(Task):
     def weights(self, networks: Iterable[nn.Module] | None = None) -> list[nn.Parameter]:
         """Those of the part that is trained."""
         return super().weights(
-            part for network in networks or self.saved for part in network.part(self.config.near)
+            part for network in networks or self.saved for part in network.part(self.config.part)
         )
 
     def step(self, x: Tensor, step: int) -> dict[str, Tensor]:
         """One update on crops `x` (B, 3, H, W), uint8, which are reduced first."""
-        x = self._prepared(x)
+        x = self._jpeg_colours(x) if self.config.part == JPEG else self._prepared(x)
         errors = (0,) * CHANNELS
-        if self.config.near:
+        if self.config.part == NEAR:
             error = ERRORS[int(torch.randint(len(ERRORS), ()))]
             errors = tuple((error + torch.randint(-1, 2, (CHANNELS,))).clamp(0, max(ERRORS)).tolist())
-        loss = bits(*self.network.part(self.config.near), x, errors) / (x.numel() / CHANNELS)
+        loss = bits(*self.network.part(self.config.part), x, errors) / (x.numel() / CHANNELS)
         update(self.optimizers[0], loss, self.config.clip_norm)
         return {"loss": loss.detach()}
 
@@ -92,9 +95,19 @@ class LosslessTask(Task):
             x = x.mean(1, keepdim=True).round().expand_as(x)
         return x
 
+    def _jpeg_colours(self, x: Tensor) -> Tensor:
+        """Cr, Y, Cb (B, 3, side, side) of crops that are what JPEG files had, or could have."""
+        side = self.config.crop_side
+        if torch.rand(()) < UNCHANGED:
+            return nearest_colours(x[:, :, :side, :side].float())
+        x = nearest_colours(reduced(x, side, FACTORS[int(torch.randint(len(FACTORS), ()))], "bicubic"))
+        if torch.rand(()) < HALVED_JPEG:
+            x[:, ::2] = _halved(x[:, ::2]).round()
+        return x
+
     def forward(self, x: Tensor) -> Tensor:
         """Bits of crops `x` (B, 3, H, W), uint8."""
-        part = self.network.part(self.config.near)
+        part = self.network.part(self.config.part)
         return bits(*part, reduced(x, self.config.crop_side, 0.5, "bilinear"), (0,) * CHANNELS)
 
     @torch.no_grad()
@@ -102,8 +115,9 @@ class LosslessTask(Task):
         """The networks on the CPU, in whole numbers, with `values` as weights of the part that is trained."""
         (network,) = super().averaged(values)
         if not self.config.start_from:  # a start for those, until they are trained
-            for ours, theirs in zip(network.part(True), network.part(False), strict=True):
-                ours.load_state_dict(theirs.state_dict())
+            for part in (NEAR, JPEG):
+                for ours, theirs in zip(network.part(part), network.part(EXACT), strict=True):
+                    ours.load_state_dict(theirs.state_dict())
         for layer in network.modules():
             if isinstance(layer, Linear):
                 on_grid_(layer.weight, WEIGHT_GRID)
@@ -124,10 +138,10 @@ class LosslessTask(Task):
         self, networks: tuple[LosslessNetwork], images: Sequence[np.ndarray]
     ) -> list[dict[str, float]]:
         """Bits per pixel of reduced photographs: validation_loss, and a column for each error allowed."""
-        part = networks[0].to(self.device).part(self.config.near)
-        allowed = VALIDATION_ERRORS if self.config.near else (0,)
+        part = networks[0].to(self.device).part(self.config.part)
+        allowed = VALIDATION_ERRORS if self.config.part == NEAR else (0,)
         rows = []
-        for crop in map(_validation_crop, images):
+        for crop in (_validation_crop(image, self.config.part) for image in images):
             x, pixels = crop.to(self.device), crop.numel() / CHANNELS
             found = {error: float(bits(*part, x, (error,) * CHANNELS)) / pixels for error in allowed}
             rows.append(
@@ -181,8 +195,11 @@ def reduced(x: Tensor, side: int, factor: float, mode: str) -> Tensor:
 def colour_halved(x: Tensor) -> Tensor:
     """Pictures x (B, 3, H, W) of whole numbers with one colour for 2 x 2 pixels (4:2:0)."""
     luma = (x * torch.tensor(LUMA, device=x.device)[:, None, None]).sum(1, keepdim=True)
-    colour = F.interpolate(F.avg_pool2d(x - luma, 2), scale_factor=2, mode="bilinear")
-    return (luma + colour).clamp(0, 255).round()
+    return (luma + _halved(x - luma)).clamp(0, 255).round()
+
+
+def _halved(x: Tensor) -> Tensor:
+    return F.interpolate(F.avg_pool2d(x, 2), scale_factor=2, mode="bilinear")
 
 
 def softened(x: Tensor, share: float) -> Tensor:
@@ -198,8 +215,10 @@ def _noisy(x: Tensor, largest: float) -> Tensor:
     return (x + noise).clamp(0, 255).round()
 
 
-def _validation_crop(image: np.ndarray) -> Tensor:
+def _validation_crop(image: np.ndarray, part: str) -> Tensor:
     corner = torch.from_numpy(image[:VALIDATION_SIDE, :VALIDATION_SIDE].copy()).permute(2, 0, 1)[None]
+    if part == JPEG:
+        return nearest_colours(corner.float())
     return reduced(corner, round(VALIDATION_SIDE * VALIDATION_FACTOR), VALIDATION_FACTOR, "bicubic")
 
 

@@ -27,7 +27,7 @@ class LosslessConfig(TrainingConfig):
     model: Literal["lossless"] = "lossless"
     width: int = 64  # of the networks
     head: int = 32  # of those of each channel
-    near: bool = False  # train the networks for pixels within a bound instead
+    part: Literal["exact", "near", "jpeg"] = "exact"  # of the networks, see `LosslessNetwork`
     start_from: str = ""  # weights to go on from, a model's name or path
     crop_side: int = 128  # pixels, after they were reduced
     validation_pictures: int = 24  # the first so many
@@ -47,5 +47,8 @@ class LosslessConfig(TrainingConfig):
             *super().checks(),
             (min(self.width, self.head) >= 1, "width and head must be at least 1"),
             (self.crop_side >= 8 and self.crop_side % 8 == 0, "crop_side must be a multiple of 8"),
-            (not self.near or bool(self.start_from), "near needs start_from: weights of a lossless run"),
+            (
+                self.part == "exact" or bool(self.start_from),
+                f"part={self.part} needs start_from: weights of a lossless run",
+            ),
         ]
