@@ -11,7 +11,7 @@ from functools import cache
 
 import skimage
 from helpers.mutations import damaged_exif_block, mutation
-from helpers.pictures import ramps, saved
+from helpers.pictures import opened, ramps, saved
 from helpers.tiny_hyperprior import tiny_model
 from helpers.tiny_lossless import tiny_lossless
 from PIL import Image, UnidentifiedImageError
@@ -127,7 +127,10 @@ def whole_files(counts, options):
     for model, count in counts.items():
         for place in range(count):
             mode, size = ("RGB", "LA", "L", "RGBA")[place % 4], ((23, 17), (1, 1), (9, 33))[place // 4 % 3]
-            image = photograph.resize(size).convert(mode)
+            image = photograph.resize(size)
+            if place // 2 % 2:
+                image = opened(saved(image, "JPEG"))
+            image = image.convert(mode)
             more = {"exif": b"II*\0some", "xmp": b"<x/>"} if place % 3 == 0 else {}
             files.append(codec.compress(image, model=model, **more, **options(place)))
             codec.decompress(files[-1])  # whatever a model makes once is made now

@@ -16,7 +16,7 @@ UPRIGHT = {  # orientation -> what turns an upright picture into the one that is
 }  # fmt: skip
 
 
-KINDS = "noise", "flat", "slope", "extremes", "gray", "one colour apart"  # of generated pictures
+KINDS = "noise", "flat", "slope", "extremes", "gray", "one colour apart", "was JPEG"  # of generated pictures
 
 
 def generated(random, kind, height, width):
@@ -30,8 +30,15 @@ def generated(random, kind, height, width):
         "extremes": lambda: 255 * random.integers(0, 2, shape),
         "gray": lambda: np.broadcast_to(random.integers(0, 256, one), shape),
         "one colour apart": lambda: random.integers(0, 256, one) * (0, 0, 1),
+        "was JPEG": lambda: _once_jpeg(slope + random.integers(90, size=shape), int(random.integers(30, 99))),
     }[kind]()
     return pixels.astype(np.uint8)
+
+
+def _once_jpeg(pixels, quality):
+    return np.asarray(
+        opened(saved(Image.fromarray((pixels % 256).astype(np.uint8)), "JPEG", quality=quality))
+    )
 
 
 def noise(mode="RGB", size=(7, 5), seed=0):

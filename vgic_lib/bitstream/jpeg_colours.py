@@ -17,10 +17,9 @@ BITS = 16  # behind the point,
 CR_RED, CB_BLUE, CB_GREEN, CR_GREEN = 91881, 116130, -22554, -46802  # of 1.402, 1.772, -0.344136, -0.714136
 RED, GREEN, BLUE = 0.299, 0.587, 0.114  # of luma
 NEAREST = 0.6  # share of the pixels whose nearest Y, Cb, Cr are right, at least, in what was a JPEG file
+STRIP = 2**18  # pixels that are worked on together
 EXCESS = 64  # levels by which red, green or blue may have been out of range, before they were cut off
-STEPS = sorted(
-    product((-1, 0, 1), repeat=3), key=lambda step: sum(map(abs, step))
-)  # from the nearest numbers
+STEPS = sorted(product((-1, 0, 1), repeat=3), key=lambda step: sum(map(abs, step)))  # nearest first
 
 
 def rgb_of(colours: Tensor) -> Tensor:
@@ -38,6 +37,18 @@ def colours_of(pixels: Tensor) -> Tensor | None:
 
     They lie where red, green and blue lay: luma in the middle, which is coded first.
     """
+    rows = max(1, STRIP // pixels.shape[3])
+    found = []
+    for strip in pixels.split(rows, 2):
+        colours = _colours_of(strip)
+        if colours is None:
+            return None
+        found.append(colours)
+    return torch.cat(found, 2)
+
+
+def _colours_of(pixels: Tensor) -> Tensor | None:
+    """See `colours_of`; all pixels together."""
     flat = pixels[0].flatten(1).T[..., None, None]  # (N, 3, 1, 1)
     colours = nearest_colours(flat)
     wrong = _differ(colours, flat)

@@ -62,7 +62,7 @@ class LosslessModel(LatentModel):
     signed = True  # see `PassNetwork`; whether pictures have weights of their own, too
     exact = True
     search_relaxation, search_rate = "gumbel", 0.0
-    bytes_per_pixel = {"compress": (300, 155), "search": (300, 155), "decompress": (300, 110)}
+    bytes_per_pixel = {"compress": (650, 155), "search": (650, 155), "decompress": (300, 110)}
 
     def __init__(self, network: LosslessNetwork) -> None:
         """Take networks, with tables for the distributions that they have now."""

@@ -33,6 +33,7 @@ PRESETS = {
     "head": HeadConfig(),
     "lossless": LosslessConfig(),
     "lossless-near": LosslessConfig(part="near", steps=1000, learning_rate=1e-3, start_from="lossless"),
+    "lossless-jpeg": LosslessConfig(part="jpeg", steps=1000, learning_rate=1e-3, start_from="lossless"),
     "hyperprior-gpu": HyperpriorConfig(
         batch=32, crop_side=256, late_from=0.8, late_crop_side=512, steps=60000, table_rate=2.0,
         validate_every=2000, compile=True,
