@@ -134,18 +134,16 @@ class LosslessModel(LatentModel):
 
     def encode(self, latents: Latents, setting: MaxError) -> list[bytes]:
         """One section of one picture's pixels."""
-        pixels = latents[0].round().float().cpu()
-        colours = self._jpeg_colours(pixels, setting)
-        if colours is None:
-            return [self._coder(setting).encode(pixels, tuple(setting))]
-        return [JPEG_SECTION + self._coder_of(JPEG).encode(colours, tuple(setting))]
+        coder, x = self._way(latents[0].round().float().cpu(), setting)
+        section = coder.encode(x, tuple(setting))
+        return [JPEG_SECTION + section if self._has_jpeg_colours(coder) else section]
 
     def decode(self, sections: Sequence[bytes], setting: MaxError, size: Size) -> Latents:
         """Pixels within the error of the setting. Raises BitstreamError if sections cannot be an encoding."""
         if len(sections) != 1:
             raise BitstreamError(f"the file is damaged: {len(sections)} sections where its model writes one")
         section = sections[0]
-        if JPEG in self.network.parts and section[:1] == JPEG_SECTION and not setting.largest:
+        if JPEG in self.network.parts and not setting.largest and section[:1] == JPEG_SECTION:
             return (rgb_of(self._coder_of(JPEG).decode(section[1:], size, tuple(setting))),)
         return (self._coder(setting).decode(section, size, tuple(setting)),)
 
@@ -166,15 +164,20 @@ class LosslessModel(LatentModel):
         return pixels, bits
 
     def _measured_one(self, pixels: Tensor, setting: MaxError) -> tuple[Tensor, Tensor]:
-        colours = self._jpeg_colours(pixels, setting)
-        if colours is None:
-            return self._coder(setting).measure(pixels, tuple(setting))
-        return pixels, self._coder_of(JPEG).measure(colours, tuple(setting))[1]
+        coder, x = self._way(pixels, setting)
+        decoded, bits = coder.measure(x, tuple(setting))
+        return rgb_of(decoded) if self._has_jpeg_colours(coder) else decoded, bits
 
-    def _jpeg_colours(self, pixels: Tensor, setting: MaxError) -> Tensor | None:
-        """Cr, Y, Cb of a picture (1, 3, H, W) to be coded in its place, where it is exact and not gray."""
+    def _way(self, pixels: Tensor, setting: MaxError) -> tuple[PixelCoder, Tensor]:
+        """The coder for a picture (1, 3, H, W), and what it is to code: pixels, or JPEG colours."""
         gray = (pixels == pixels[:, :1]).all()
-        return None if JPEG not in self.network.parts or setting.largest or gray else colours_of(pixels)
+        colours = None if gray or setting.largest or JPEG not in self.network.parts else colours_of(pixels)
+        if colours is None:
+            return self._coder(setting), pixels
+        return self._coder_of(JPEG), colours
+
+    def _has_jpeg_colours(self, coder: PixelCoder) -> bool:
+        return coder is self._coders.get(JPEG)
 
     def _coder(self, setting: MaxError) -> PixelCoder:
         """Coder of pixels for a setting."""
