@@ -3,8 +3,10 @@
 
 import hashlib
 
+import numpy as np
 import pytest
 import torch
+from helpers.pictures import KINDS, generated
 from helpers.tiny_lossless import tiny_lossless
 
 from vgic_lib.bitstream import picture_fit, pixel_coding
@@ -51,6 +53,18 @@ def test_pictures_have_weights_of_their_own(monkeypatch, error):
     assert (decoded - pixels).abs().max() <= error and torch.equal(decoded, coder.measure(pixels, errors)[0])
     monkeypatch.setattr(PixelCoder, "_best_weights", lambda *_: {})
     assert len(section) < 0.95 * len(coder.encode(pixels, errors))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("error", [0, 2])
+def test_pictures_of_all_kinds_with_weights_of_their_own(kind, error):
+    """Large enough to have some; nothing between black and white, say, asks for means far beyond."""
+    coder = tiny_lossless()._coder(bound(error))
+    for seed in range(3):
+        pixels = generated(np.random.default_rng(seed), kind, 66, 69)
+        x = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float()
+        decoded = coder.decode(coder.encode(x, (error,) * 3), (66, 69), (error,) * 3)
+        assert (decoded - x).abs().max() <= error
 
 
 def test_weights_of_a_picture_are_those_of_all_machines(coder, monkeypatch):

@@ -244,17 +244,17 @@ class PixelCoder:
         def code(at: Place, mean: Tensor, index: Tensor, terms: Terms) -> tuple[Tensor, Tensor]:
             mean, index = mean.float(), index.float()
             step, residual = steps[at.channel], None
-            if pixels is not None:
-                wanted = pixels[:, ORDER[at.channel], at.rows, at.columns]
+            wanted = None if pixels is None else pixels[:, ORDER[at.channel], at.rows, at.columns]
             if fit:
-                mean = mean + fit.means(at, terms, wanted - mean, _scale(index) + ROUNDED_SCALE * step)
+                scale = _scale(index) + ROUNDED_SCALE * step
+                mean = (mean + fit.means(at, terms, wanted - mean, scale)).clamp_(0, LARGEST)
             mean = on_grid_(mean, MEAN_GRID)
             near = torch.floor(mean + 0.5)
             beside = mean - near
             side = torch.where(beside < 0, -step, step)  # tables are for means above
             index = index - shifts[at.channel]
             offset = torch.floor(beside.abs_() * PER_LEVEL / step + 0.5)
-            if pixels is not None:
+            if wanted is not None:
                 residual = torch.floor((wanted - near) / side + 0.5).to(torch.int16)
             if fit:
                 index = index + fit.scales(at, terms, index, offset, residual)
