@@ -115,11 +115,14 @@ def originals():
 def exact_originals():
     """Whole files of exact pixels and of pixels within some bounds; limits as for `originals`."""
     counts = {tiny_lossless(): TINY, store.load_model("lossless"): SHIPPED}
-    return whole_files(counts, lambda place: {"max_error": (0, 0, 1, 2, 5, 64)[place % 6]})
+    return whole_files(counts, lambda place: {"max_error": (0, 0, 1, 2, 5, 64)[place % 6]}, jpeg=True)
 
 
-def whole_files(counts, options):
-    """So many files of each model, with options by number; limits time and memory from here on."""
+def whole_files(counts, options, jpeg=False):
+    """So many files of each model, with options by number; limits time and memory from here on.
+
+    With `jpeg`, every second pair of pictures once was a JPEG file.
+    """
     find_model, known = store.find_model, {model.model_id: model for model in counts}
     store.find_model = lambda name: known.get(name) or find_model(name)
     photograph = Image.fromarray(skimage.data.astronaut()).crop((150, 50, 190, 90))
@@ -128,7 +131,7 @@ def whole_files(counts, options):
         for place in range(count):
             mode, size = ("RGB", "LA", "L", "RGBA")[place % 4], ((23, 17), (1, 1), (9, 33))[place // 4 % 3]
             image = photograph.resize(size)
-            if place // 2 % 2:
+            if jpeg and place // 2 % 2:
                 image = opened(saved(image, "JPEG"))
             image = image.convert(mode)
             more = {"exif": b"II*\0some", "xmp": b"<x/>"} if place % 3 == 0 else {}

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Colours that a JPEG file had are found, and give the pixels that its decoder gave."""
 
-import io
-
 import numpy as np
 import pytest
 import torch
+from helpers.pictures import opened, saved
 from PIL import Image
 
 from vgic_lib.bitstream.jpeg_colours import colours_of, rgb_of
@@ -24,14 +23,8 @@ def photograph():
     return Image.fromarray((np.stack(waves, 2) + noise).clip(0, 255).astype(np.uint8))
 
 
-def jpeg_file(picture, **options):
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", **options)
-    return stream.getvalue()
-
-
 def decoded(data, mode):
-    picture = Image.open(io.BytesIO(data))
+    picture = opened(data)
     picture.draft(mode, picture.size)
     assert picture.mode == mode
     return picture
@@ -39,7 +32,7 @@ def decoded(data, mode):
 
 @pytest.mark.parametrize("options", [{"quality": 60}, {"quality": 95, "subsampling": 0}], ids=str)
 def test_pixels_are_those_of_libjpeg(photograph, options):
-    data = jpeg_file(photograph, **options)
+    data = saved(photograph, "JPEG", **options)
     luma, cb, cr = decoded(data, "YCbCr").split()
     pixels = batch(decoded(data, "RGB"))
     assert torch.equal(rgb_of(batch(Image.merge("RGB", [cr, luma, cb]))), pixels)
@@ -48,7 +41,7 @@ def test_pixels_are_those_of_libjpeg(photograph, options):
 @pytest.mark.parametrize("quality", [50, 85, 97])
 @pytest.mark.parametrize("subsampling", [0, 2])
 def test_colours_of_a_decoded_file_are_found(photograph, quality, subsampling):
-    data = jpeg_file(photograph, quality=quality, subsampling=subsampling)
+    data = saved(photograph, "JPEG", quality=quality, subsampling=subsampling)
     pixels = batch(decoded(data, "RGB"))
     found = colours_of(pixels)
     assert torch.equal(rgb_of(found), pixels)
@@ -63,7 +56,7 @@ def test_colours_of_a_decoded_file_are_found(photograph, quality, subsampling):
 def test_other_pictures_have_none(photograph):
     pixels = batch(photograph)
     assert colours_of(pixels) is None
-    drawn = batch(decoded(jpeg_file(photograph, quality=90), "RGB"))
+    drawn = batch(decoded(saved(photograph, "JPEG", quality=90), "RGB"))
     drawn[0, :, 40, 50] = torch.tensor([10.0, 200.0, 31.0])
     assert colours_of(drawn) is None
 

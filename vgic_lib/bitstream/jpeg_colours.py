@@ -12,10 +12,12 @@ from itertools import product
 import torch
 from torch import Tensor
 
-LARGEST, MIDDLE = 255, 128
+from vgic_lib.bitstream.pixel_tables import LARGEST
+
+MIDDLE = 128  # where Cb and Cr are none
 BITS = 16  # behind the point,
 CR_RED, CB_BLUE, CB_GREEN, CR_GREEN = 91881, 116130, -22554, -46802  # of 1.402, 1.772, -0.344136, -0.714136
-RED, GREEN, BLUE = 0.299, 0.587, 0.114  # of luma
+LUMA = RED, GREEN, BLUE = 0.299, 0.587, 0.114  # shares of luma
 NEAREST = 0.6  # share of the pixels whose nearest Y, Cb, Cr are right, at least, in what was a JPEG file
 STRIP = 2**18  # pixels that are worked on together
 EXCESS = 64  # levels by which red, green or blue may have been out of range, before they were cut off
@@ -60,6 +62,8 @@ def _colours_of(pixels: Tensor) -> Tensor | None:
             return colours[..., 0, 0].T.reshape(pixels.shape)
         wanted = flat[places]
         cut = (wanted == LARGEST).float() - (wanted == 0).float()
+        if beyond and not cut.flatten(1).any(1).all():
+            return None  # some pixel was not cut off, so it would be tried again for nothing
         tried = (nearest_colours(wanted + beyond * cut) + torch.tensor(step)[:, None, None]).clamp(0, LARGEST)
         right = ~_differ(tried, wanted)
         colours[places[right]] = tried[right]

@@ -19,7 +19,7 @@ from vgic_lib.networks.whole_numbers import GRID, WEIGHT_GRID
 
 LARGEST_WEIGHT = 255  # of what is added, in WEIGHT_GRID
 ROUNDED_SCALE = 0.16  # of a logistic density with the variance of one step of a quantiser
-MEAN, SCALE = 0, 1  # parts of a prediction that have weights
+MEAN, SCALE = 0, 1  # parts of a prediction that have weights; places in what the last layer gives
 USUAL_WEIGHTS = 0.06, 0.04  # deviations of what is added to them
 FITTED = 2  # of so many pixels beside each other, one counts in the fit
 ROUNDS = 3  # of the fit of scales

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vgic_lib.bitstream.jpeg_colours import nearest_colours
+from vgic_lib.bitstream.jpeg_colours import LUMA, nearest_colours
 from vgic_lib.errors import ModelError
 from vgic_lib.models.lossless import LosslessModel
 from vgic_lib.models.store import load_model
@@ -34,7 +34,6 @@ LEVELS = 3  # of a crop that are trained; the finest three have networks of thei
 FACTORS = (0.5, 0.5, 0.6, 0.75)  # by which crops are reduced, to lose what JPEG left in them
 NOISY, GRAY = 0.12, 0.04  # shares of the steps whose crops get noise, or lose their colours
 LARGEST_NOISE = 3.0  # levels, standard deviation
-LUMA = 0.299, 0.587, 0.114  # of red, green and blue
 SOFT = 0.35  # share of the steps whose crops are softened, and then get some noise
 LARGEST_GRAIN = 2.0  # levels, standard deviation of that
 HALVED = 0.3  # share of the steps whose crops have their colour at half the resolution, as most JPEG files do
