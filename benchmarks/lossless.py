@@ -7,10 +7,12 @@ Rows are added file by file to outputs/lossless/; files that have a row there ar
 it to begin anew. From them come the tables and the figure in outputs/results/lossless/. What another
 format has at the bytes of a file of VGIC lies on the line between its two files nearest in length; its best
 file, where all are shorter. With --centres, pictures are the middle 178 x 218 pixels, those of the table of
-2020, and tables alone are written.
+2020, and tables alone are written. PLAIN is VGIC where it does not look for the colours that pixels were
+made of, as it does for pictures of a Photo CD, like Kodak's, or what once was a JPEG file.
 """
 
 import argparse
+import copy
 import time
 from functools import partial
 from pathlib import Path
@@ -32,6 +34,7 @@ from vgic_lib.reporting import rate_curves
 
 PROJECT = Path(__file__).resolve().parents[1]
 STATE, RESULTS = PROJECT / "outputs" / "lossless", PROJECT / "outputs" / "results" / "lossless"
+PLAIN = "VGIC, as any photograph"
 FINER = 128, 256, 384  # settings beyond quality 100
 EXACT = FORMATS | {  # name -> Pillow's format and options
     "WebP": ("WEBP", {"lossless": True, "method": 6, "quality": 100}),
@@ -68,6 +71,9 @@ def ways(image):
     files |= {f"quality 100 + {code}": {"setting": finer[code - 1]} for code in FINER}
     files |= {f"error {error}": {"max_error": error} for error in ERRORS} | {LOSSLESS: {"lossless": True}}
     made = {(OURS, setting): (partial(ours, **how), codec.decompress) for setting, how in files.items()}
+    plain = copy.copy(load_model("lossless"))
+    plain.parts = ()
+    made[PLAIN, LOSSLESS] = partial(ours, model=plain, lossless=True), codec.decompress
     made |= {(title, LOSSLESS): (partial(saved, image, *how), opened) for title, how in EXACT.items()}
     for title, name in LADDERS.items():
         other = classical_codec(name)
@@ -94,7 +100,7 @@ def lossless_table(rows):
     means["against_vgic_percent"] = 100 * (means["bytes"] / means["bytes"][OURS] - 1)
     means["pictures"] = exact.groupby("codec")["picture"].nunique()
     means["largest_error"] = exact.groupby("codec")["largest_error"].max()
-    return means.drop(columns="psnr_db").round(4).reindex([OURS, *EXACT]).reset_index()
+    return means.drop(columns="psnr_db").round(4).reindex([OURS, PLAIN, *EXACT]).reset_index()
 
 
 def bounded_table(rows):
@@ -149,7 +155,7 @@ def curves(rows):
     """Mean rate and PSNR of every setting; exact files have no PSNR."""
     means = rows.groupby(["codec", "setting"], sort=False)[["bpp", "psnr_db"]].mean().reset_index()
     means.loc[means["setting"] == LOSSLESS, "psnr_db"] = np.nan
-    return means[means["codec"].isin([OURS, *EXACT])]
+    return means[means["codec"].isin([OURS, PLAIN, *EXACT])]
 
 
 def figure(points):
@@ -171,7 +177,7 @@ def figure(points):
         top = points["psnr_db"].max() + 3
         exact = points[points["setting"] == LOSSLESS].sort_values("bpp").to_dict("records")
         for place, line in enumerate(exact):
-            colour = ACCENT if line["codec"] == OURS else COLOURS.get(line["codec"], "#6b7280")
+            colour = ACCENT if line["codec"] in (OURS, PLAIN) else COLOURS.get(line["codec"], "#6b7280")
             ax.plot([line["bpp"]], [top], marker="|", color=colour, markersize=14, clip_on=False)
             ax.annotate(
                 line["codec"], (line["bpp"], top), (0, -9 - 48 * (place % 3)), textcoords="offset points",

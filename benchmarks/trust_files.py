@@ -9,9 +9,10 @@ import warnings
 from contextlib import contextmanager
 from functools import cache
 
+import numpy as np
 import skimage
 from helpers.mutations import damaged_exif_block, mutation
-from helpers.pictures import opened, ramps, saved
+from helpers.pictures import of_photo_cd, opened, ramps, saved
 from helpers.tiny_hyperprior import tiny_model
 from helpers.tiny_lossless import tiny_lossless
 from PIL import Image, UnidentifiedImageError
@@ -115,13 +116,13 @@ def originals():
 def exact_originals():
     """Whole files of exact pixels and of pixels within some bounds; limits as for `originals`."""
     counts = {tiny_lossless(): TINY, store.load_model("lossless"): SHIPPED}
-    return whole_files(counts, lambda place: {"max_error": (0, 0, 1, 2, 5, 64)[place % 6]}, jpeg=True)
+    return whole_files(counts, lambda place: {"max_error": (0, 0, 1, 2, 5, 64)[place % 6]}, origins=True)
 
 
-def whole_files(counts, options, jpeg=False):
+def whole_files(counts, options, origins=False):
     """So many files of each model, with options by number; limits time and memory from here on.
 
-    With `jpeg`, every second pair of pictures once was a JPEG file.
+    With `origins`, every third pair of pictures once was a JPEG file, and every third is of a Photo CD.
     """
     find_model, known = store.find_model, {model.model_id: model for model in counts}
     store.find_model = lambda name: known.get(name) or find_model(name)
@@ -131,8 +132,10 @@ def whole_files(counts, options, jpeg=False):
         for place in range(count):
             mode, size = ("RGB", "LA", "L", "RGBA")[place % 4], ((23, 17), (1, 1), (9, 33))[place // 4 % 3]
             image = photograph.resize(size)
-            if jpeg and place // 2 % 2:
+            if origins and place // 2 % 3 == 1:
                 image = opened(saved(image, "JPEG"))
+            elif origins and place // 2 % 3 == 2:
+                image = Image.fromarray(of_photo_cd(np.asarray(image)))
             image = image.convert(mode)
             more = {"exif": b"II*\0some", "xmp": b"<x/>"} if place % 3 == 0 else {}
             files.append(codec.compress(image, model=model, **more, **options(place)))

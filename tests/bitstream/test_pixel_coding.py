@@ -9,7 +9,7 @@ import torch
 from helpers.surroundings import threads
 from helpers.tiny_lossless import tiny_lossless
 
-from vgic_lib.bitstream import pixel_coding, pixel_tables
+from vgic_lib.bitstream import pixel_coding, pixel_trims
 from vgic_lib.bitstream.pixel_tables import LARGEST
 from vgic_lib.errors import BitstreamError
 from vgic_lib.models.lossless import FirstLosslessModel, LosslessModel, bound
@@ -86,7 +86,7 @@ def test_scales_are_trimmed_to_the_picture(coder, monkeypatch):
     pixels = picture(6, 90, 90)
     trimmed = coder.encode(pixels, EXACT)
     assert torch.equal(coder.decode(trimmed, (90, 90), EXACT), pixels)
-    monkeypatch.setattr(pixel_tables, "TRIMMED_PIXELS", 10**9)
+    monkeypatch.setattr(pixel_trims, "TRIMMED_PIXELS", 10**9)
     assert len(trimmed) < 0.99 * len(coder.encode(pixels, EXACT))
 
 

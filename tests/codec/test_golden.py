@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import skimage
 from helpers import PROJECT
+from helpers.pictures import of_photo_cd
 from helpers.symbols import digest
 from helpers.tiny_hyperprior import tiny_model
 from helpers.tiny_lossless import tiny_lossless
@@ -22,12 +23,12 @@ from vgic_lib.bitstream.jpeg_colours import rgb_of
 from vgic_lib.images import to_image, to_tensor
 from vgic_lib.models import store
 from vgic_lib.models.hyperprior import FINEST_CODE, LARGEST_CODE, QualitySetting
-from vgic_lib.models.lossless import FirstLosslessModel, MaxError, bound
+from vgic_lib.models.lossless import FirstLosslessModel, MaxError, SecondLosslessModel, bound
 from vgic_lib.models.store import load_model
 from vgic_lib.models.vaegan import BitSetting
 
 FOLDER = PROJECT / "tests" / "golden"
-WAS_JPEG = "RGB of JPEG colours"
+WAS_JPEG, OF_PHOTO_CD = "RGB of JPEG colours", "RGB of a Photo CD"
 CASES = {
     "rgb-n2-b4": ("RGB", (90, 66), BitSetting(2, 4)),
     "rgb-n8-b6": ("RGB", (63, 50), BitSetting(8, 6)),
@@ -56,6 +57,9 @@ CASES = {
     "tiny-own-rgba-e0": ("RGBA", (47, 33), bound(0)),
     "tiny-own-jpeg-e0": (WAS_JPEG, (130, 90), bound(0)),
     "lossless-jpeg-e0": (WAS_JPEG, (96, 80), bound(0)),
+    "tiny-scan-rgb-e0": ("RGB", (65, 63), bound(0)),
+    "tiny-scan-e0": (OF_PHOTO_CD, (130, 90), bound(0)),
+    "lossless-scan-e0": (OF_PHOTO_CD, (96, 80), bound(0)),
 }
 REALISTIC = "hyperprior-eye-rgb-q448"  # is also decoded with realism 1
 SHIPPED = "hyperprior-eye", "hyperprior", "lossless"  # weights, by which names of files start; else vaegan
@@ -68,6 +72,8 @@ def original(mode, size):
         luma, cb, cr = image.convert("YCbCr").split()
         colours = to_tensor(Image.merge("RGB", [cr, luma, cb])) * 255
         return to_image(rgb_of(colours.round()) / 255)
+    if mode == OF_PHOTO_CD:
+        return Image.fromarray(of_photo_cd(1.2 * np.asarray(image))).transpose(Image.Transpose.ROTATE_180)
     if mode == "RGBA":
         image.putalpha(Image.linear_gradient("L").resize(size))
         return image
@@ -79,7 +85,8 @@ def tiny():
     """Models that follow from no training, by the start of the names of their files."""
     return {
         "tiny-exact": tiny_lossless(FirstLosslessModel),
-        "tiny-own": tiny_lossless(),
+        "tiny-own": tiny_lossless(SecondLosslessModel),
+        "tiny-scan": tiny_lossless(),
         "tiny": tiny_model(),
     }
 
@@ -132,7 +139,7 @@ def test_picture_is_the_same_to_within_rounding(name):
     picture, expected = codec.decompress(data), Image.open(FOLDER / f"{name}.png")
     mode, size, setting = CASES[name]
     assert (picture.mode, picture.size) == (expected.mode, expected.size)
-    assert picture.size == size and picture.mode == ("RGB" if mode == WAS_JPEG else mode)
+    assert picture.size == size and picture.mode == mode.split()[0]
     exact = Layout.EXACT in container.read_header(data).layout
     assert levels_apart(picture, expected) <= (0 if exact else TOLERANCE)
     if exact:

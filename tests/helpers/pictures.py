@@ -6,7 +6,11 @@ import struct
 import zlib
 
 import numpy as np
+import torch
 from PIL import Image
+
+from vgic_lib.bitstream import photo_cd
+from vgic_lib.bitstream.halved_colour import expected
 
 TIFF_TYPES = {1: "B", 2: "c", 3: "H", 4: "I"}
 UPRIGHT = {  # orientation -> what turns an upright picture into the one that is stored
@@ -16,7 +20,9 @@ UPRIGHT = {  # orientation -> what turns an upright picture into the one that is
 }  # fmt: skip
 
 
-KINDS = "noise", "flat", "slope", "extremes", "gray", "one colour apart", "was JPEG"  # of generated pictures
+KINDS = (  # of generated pictures
+    "noise", "flat", "slope", "extremes", "gray", "one colour apart", "was JPEG", "of a Photo CD",
+)  # fmt: skip
 
 
 def generated(random, kind, height, width):
@@ -31,8 +37,18 @@ def generated(random, kind, height, width):
         "gray": lambda: np.broadcast_to(random.integers(0, 256, one), shape),
         "one colour apart": lambda: random.integers(0, 256, one) * (0, 0, 1),
         "was JPEG": lambda: _once_jpeg(slope + random.integers(90, size=shape), int(random.integers(30, 99))),
+        "of a Photo CD": lambda: of_photo_cd((slope + random.integers(40, size=shape)) % 288)[
+            :: random.choice([-1, 1]), :: random.choice([-1, 1])
+        ],
     }[kind]()
     return pixels.astype(np.uint8)
+
+
+def of_photo_cd(pixels):
+    """Pixels (H, W, 3), uint8, like others, as a reader of Photo CDs makes them."""
+    colours = photo_cd.nearest_colours(torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float())
+    colours[0, ::2] = expected(colours[0, ::2, ::2, ::2], colours.shape[2:])
+    return photo_cd.rgb_of(colours)[0].permute(1, 2, 0).byte().numpy()
 
 
 def _once_jpeg(pixels, quality):

@@ -5,14 +5,21 @@ import numpy as np
 import pytest
 import skimage
 import torch
-from helpers.pictures import KINDS, generated, opened, saved
+from helpers.pictures import KINDS, generated, of_photo_cd, opened, saved
 from helpers.tiny_lossless import tiny_lossless
 from PIL import Image
 
+from vgic_lib.bitstream import colour_origins
+from vgic_lib.bitstream.colour_origins import JPEG_SECTION, PHOTO_CD_SECTION
 from vgic_lib.errors import BitstreamError, ParameterError
 from vgic_lib.images import to_tensor
-from vgic_lib.models import lossless
-from vgic_lib.models.lossless import JPEG_SECTION, FirstLosslessModel, LosslessModel, MaxError, bound
+from vgic_lib.models.lossless import (
+    FirstLosslessModel,
+    LosslessModel,
+    MaxError,
+    SecondLosslessModel,
+    bound,
+)
 from vgic_lib.models.store import load_model, save_model
 
 
@@ -102,8 +109,50 @@ def test_what_was_a_jpeg_file_comes_back(model, was_jpeg):
 def test_what_was_a_jpeg_file_is_smaller_by_its_colours(was_jpeg, monkeypatch):
     model = load_model("lossless")
     (section,) = model.encode((was_jpeg,), bound(0))
-    monkeypatch.setattr(lossless, "colours_of", lambda _: None)
+    monkeypatch.setattr(colour_origins, "found", lambda *_: None)
     assert len(section) < 0.9 * len(model.encode((was_jpeg,), bound(0))[0])
+
+
+@pytest.fixture(scope="module")
+def scan():
+    """Pixels (1, 3, H, W) of a Photo CD, some of them cut off, upside down."""
+    photograph = np.asarray(Image.fromarray(skimage.data.astronaut()).crop((150, 50, 230, 114)))
+    return torch.from_numpy(of_photo_cd(photograph * 1.4)[::-1].copy()).permute(2, 0, 1)[None].float()
+
+
+def test_pictures_of_a_photo_cd_come_back(model, scan):
+    (section,) = model.encode((scan,), bound(0))
+    assert section[:2] == PHOTO_CD_SECTION + bytes([1])
+    assert torch.equal(model.decode([section], bound(0), (64, 80))[0], scan)
+    coded, bits = model.quantise((scan,), bound(0))
+    assert torch.equal(coded[0], scan) and float(bits) / 8 == pytest.approx(len(section), rel=0.1)
+    second = tiny_lossless(SecondLosslessModel)
+    for other in (model.encode((scan,), bound(1)), second.encode((scan,), bound(0))):
+        assert other[0][:1] == b"\3"
+
+
+def test_bits_lie_where_the_pixels_lie(scan):
+    """Also where the picture was turned over to be coded: a part without detail has few."""
+    model, still = load_model("lossless"), scan.clone()
+    still[..., :32, :] = torch.tensor([135.0, 135.0, 135.0])[:, None, None]
+    bits = model.bits_map((still,), bound(0))[0]
+    assert bits[:24].sum() < 0.1 * bits[40:].sum()
+
+
+def test_pictures_of_a_photo_cd_are_smaller_by_their_colours(scan, monkeypatch):
+    model = load_model("lossless")
+    (section,) = model.encode((scan,), bound(0))
+    monkeypatch.setattr(colour_origins, "found", lambda *_: None)
+    assert len(section) < 0.7 * len(model.encode((scan,), bound(0))[0])
+
+
+@pytest.mark.parametrize("error", [0, 1])
+def test_photo_cd_colours_where_there_can_be_none(model, scan, error):
+    (section,) = model.encode((scan,), bound(0))
+    reader = model if error else tiny_lossless(SecondLosslessModel)
+    for damaged in (section, PHOTO_CD_SECTION, PHOTO_CD_SECTION + bytes([9]) + section[2:]):
+        with pytest.raises(BitstreamError, match="coded channels"):
+            reader.decode([damaged], bound(error), (64, 80))
 
 
 @pytest.mark.parametrize("error", [0, 1])

@@ -5,13 +5,7 @@ import pytest
 import torch
 from helpers.tiny_lossless import HEAD, WIDTH
 
-from vgic_lib.networks.pixels import (
-    CHANNELS,
-    GRIDS,
-    PASSES,
-    REACH,
-    PixelNetwork,
-)
+from vgic_lib.networks.pixels import CHANNELS, DOUBTFUL, SCALES, PixelNetwork
 
 SIZES = [(1, 1), (1, 2), (2, 1), (1, 13), (13, 1), (2, 2), (3, 5), (8, 8), (17, 30)]
 
@@ -60,13 +54,33 @@ def test_nothing_that_comes_later_is_seen():
             )
 
 
-def test_neighbours_are_near_and_differ():
-    for number, neighbours in enumerate(PASSES):
-        taps = neighbours.near + neighbours.far
-        assert len(set(taps)) == len(taps) and len(neighbours.near) == 4
-        own = GRIDS[number + 1]
-        places = [(2 * i + GRIDS[g][0] - own[0], 2 * j + GRIDS[g][1] - own[1]) for g, i, j in taps]
-        distances = [y * y + x * x for y, x in places]
-        assert len(set(places)) == len(places) and distances[:4] == [distances[0]] * 4
-        assert max(distances[:4]) <= min(distances[4:]) and max(map(max, places)) <= 2 * REACH
-        assert all(g <= number and abs(i) <= REACH and abs(j) <= REACH for g, i, j in taps)
+def test_a_rule_gives_colours_at_the_finest_level():
+    """From what its pixels lie between; the network's part is the first channel, as it would be without."""
+    network, seen = PixelNetwork(WIDTH, HEAD).requires_grad_(False), []
+    picture = torch.randint(0, 256, (CHANNELS, 1, 6, 9)).float()
+
+    def rule(between, luma):
+        seen.append((between.shape[0], len(luma)))
+        assert between.shape[1:] == (CHANNELS, len(luma))
+        return between[:, 1:].amax(0), luma > 100
+
+    def means(rule):
+        found = {}
+
+        def code(at, mean, index, terms):
+            found[at.network, at.channel] = mean, index, terms
+            value = picture[at.channel, :, at.rows, at.columns]
+            return value, value - torch.floor(mean + 0.5)
+
+        assert torch.equal(network.traverse(1, (6, 9), torch.ones(CHANNELS), code, rule=rule), picture)
+        return found
+
+    plain, ruled = means(None), means(rule)
+    assert seen == [(4, 12), (2, 12), (2, 15)] and plain.keys() == ruled.keys()
+    for place, (mean, index, terms) in ruled.items():
+        if place[0] in (0, 1, 2) and place[1]:
+            assert terms is None and set(index.flatten().tolist()) <= {DOUBTFUL, SCALES}
+        else:
+            assert torch.equal(mean, plain[place][0]) and torch.equal(index, plain[place][1])
+    between = torch.stack([picture[1, :, ::2, :-1:2], picture[1, :, ::2, 2::2]]).amax(0)
+    assert torch.equal(ruled[1, 1][0], between)

@@ -59,7 +59,7 @@ def test_samples_of_a_run_are_shown_as_they_decode(pictures):
     assert all((picture - x).abs().max() <= LARGEST_ERROR / 255 + 1e-6 for picture in shown)
 
 
-@pytest.mark.parametrize("part", ["near", "jpeg"])
+@pytest.mark.parametrize("part", PARTS[1:])
 def test_other_networks_start_from_exact_ones(run, pictures, tmp_path, part):
     path = tmp_path / "exact.safetensors"
     save_model(make_model([as_stored(network) for network in run.networks], CONFIG), path, "exact")

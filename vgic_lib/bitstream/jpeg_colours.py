@@ -7,21 +7,17 @@ often has half the resolution. Where every pixel of a picture can have come abou
 coded instead, and what is decoded is made of them in the same whole numbers.
 """
 
-from itertools import product
-
 import torch
 from torch import Tensor
 
+from vgic_lib.bitstream.colour_search import searched
 from vgic_lib.bitstream.pixel_tables import LARGEST
 
 MIDDLE = 128  # where Cb and Cr are none
 BITS = 16  # behind the point,
 CR_RED, CB_BLUE, CB_GREEN, CR_GREEN = 91881, 116130, -22554, -46802  # of 1.402, 1.772, -0.344136, -0.714136
 LUMA = RED, GREEN, BLUE = 0.299, 0.587, 0.114  # shares of luma
-NEAREST = 0.6  # share of the pixels whose nearest Y, Cb, Cr are right, at least, in what was a JPEG file
-STRIP = 2**18  # pixels that are worked on together
 EXCESS = 64  # levels by which red, green or blue may have been out of range, before they were cut off
-STEPS = sorted(product((-1, 0, 1), repeat=3), key=lambda step: sum(map(abs, step)))  # nearest first
 
 
 def rgb_of(colours: Tensor) -> Tensor:
@@ -39,36 +35,7 @@ def colours_of(pixels: Tensor) -> Tensor | None:
 
     They lie where red, green and blue lay: luma in the middle, which is coded first.
     """
-    rows = max(1, STRIP // pixels.shape[3])
-    found = []
-    for strip in pixels.split(rows, 2):
-        colours = _colours_of(strip)
-        if colours is None:
-            return None
-        found.append(colours)
-    return torch.cat(found, 2)
-
-
-def _colours_of(pixels: Tensor) -> Tensor | None:
-    """See `colours_of`; all pixels together."""
-    flat = pixels[0].flatten(1).T[..., None, None]  # (N, 3, 1, 1)
-    colours = nearest_colours(flat)
-    wrong = _differ(colours, flat)
-    if wrong.float().mean() > 1 - NEAREST:
-        return None
-    for beyond, step in product(range(EXCESS), STEPS):
-        places = wrong.nonzero()[:, 0]
-        if not len(places):
-            return colours[..., 0, 0].T.reshape(pixels.shape)
-        wanted = flat[places]
-        cut = (wanted == LARGEST).float() - (wanted == 0).float()
-        if beyond and not cut.flatten(1).any(1).all():
-            return None  # some pixel was not cut off, so it would be tried again for nothing
-        tried = (nearest_colours(wanted + beyond * cut) + torch.tensor(step)[:, None, None]).clamp(0, LARGEST)
-        right = ~_differ(tried, wanted)
-        colours[places[right]] = tried[right]
-        wrong[places[right]] = False
-    return None
+    return searched(pixels, rgb_of, nearest_colours, EXCESS)
 
 
 def nearest_colours(pixels: Tensor) -> Tensor:
@@ -77,8 +44,3 @@ def nearest_colours(pixels: Tensor) -> Tensor:
     luma = RED * red + GREEN * green + BLUE * blue
     cr, cb = ((x - luma) / (2 - 2 * share) + MIDDLE for x, share in ((red, RED), (blue, BLUE)))
     return torch.stack([cr, luma, cb], 1).round().clamp(0, LARGEST)
-
-
-def _differ(colours: Tensor, pixels: Tensor) -> Tensor:
-    """Which (N,) of Cr, Y, Cb (N, 3, 1, 1) give other pixels than those, (N, 3, 1, 1)."""
-    return (rgb_of(colours) != pixels).flatten(1).any(1)

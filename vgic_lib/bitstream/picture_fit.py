@@ -13,7 +13,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor
 
-from vgic_lib.bitstream.pixel_tables import LARGEST, WEIGHT_TABLE, tables_for
+from vgic_lib.bitstream.pixel_tables import LARGE_TABLE, LARGEST, tables_for
 from vgic_lib.networks.pixels import INDEX_UNIT, INPUT_GRID, PixelNetwork, Place, Terms
 from vgic_lib.networks.whole_numbers import GRID, WEIGHT_GRID
 
@@ -82,7 +82,7 @@ class PictureFit:
 
     def _added(self, place: tuple[int, int, int], rows: list[Tensor], whole: Tensor, saved: float) -> Tensor:
         """What weights (in WEIGHT_GRID) for rows of terms add, if they save more bits than they take."""
-        if saved * FITTED <= self._costs[WEIGHT_TABLE, whole + LARGEST].sum():
+        if saved * FITTED <= self._costs[LARGE_TABLE, whole + LARGEST].sum():
             return torch.zeros_like(rows[0][0])
         self.weights[place] = whole
         weights = (whole * WEIGHT_GRID).to(rows[0].dtype).split([len(x) for x in rows])
@@ -164,7 +164,7 @@ def samples(pixels: Tensor) -> Tensor:
     if pixels[0, 0].numel() <= SAMPLES * SAMPLE_SIDE**2:
         return pixels
     tops, lefts = (
-        torch.linspace(0, side - min(side, SAMPLE_SIDE), math.isqrt(SAMPLES)).long().tolist()
+        (torch.linspace(0, side - min(side, SAMPLE_SIDE), math.isqrt(SAMPLES)) // 2 * 2).long().tolist()
         for side in pixels.shape[2:]
     )
     return torch.cat(

@@ -10,27 +10,23 @@ import torch
 from torch import Tensor
 
 from vgic_lib.bitstream.range_coding import Tables
-from vgic_lib.networks.pixels import CHANNELS, KINDS, PASSES, SCALES
+from vgic_lib.networks.pixels import SCALES
 
 LARGEST = 255  # of pixels, and of residuals in steps
 OFFSETS = 5  # distances of a mean from its rounded value that have tables of their own: 0, 1/8 ... 1/2
 FINE_SCALES = 26  # scales that have them; beyond, the offset makes no difference worth a table
 TABLES = FINE_SCALES * OFFSETS + SCALES - FINE_SCALES
+SMALL_TABLE = OFFSETS * 17  # for small whole numbers,
+LARGE_TABLE = FINE_SCALES * (OFFSETS - 1) + 32  # for larger ones
+RULE_TABLE, RULE = TABLES, 2**10  # one table more, for what differs from a rule that is so often right
 TOTAL = 2**24  # sum of a frequency table, nearly
 DECAY_UNIT = 2.0**-62  # of stored decays
 SHARE_UNIT = 2.0**-30  # of stored shares
-NETWORKS = KINDS * len(PASSES)
-BUCKET = 8  # scales that are trimmed together,
-BUCKETS = SCALES // BUCKET  # each by what suits a picture best of
-TRIMS = tuple(range(-6, 7))  # entries of the scale table
-TRIM_TABLE = OFFSETS * 17  # for trims
-WEIGHT_TABLE = FINE_SCALES * (OFFSETS - 1) + 32  # for weights of the picture's own
-TRIMMED_PIXELS = 1024  # of a pass, from which on a file says how scales are trimmed
 PER_LEVEL = 8  # places between two levels where densities are computed
 
 
 def coder_tables(decays: Tensor, shares: Tensor) -> Tables:
-    """Tables of the residuals -LARGEST..LARGEST for every scale and, of fine ones, every offset.
+    """Tables of the residuals -LARGEST..LARGEST for every scale and, of fine ones, every offset; RULE_TABLE.
 
     Args:
         decays: of the narrow and the wide logistic density in an eighth of a step, (SCALES, 2) int64.
@@ -52,6 +48,9 @@ def coder_tables(decays: Tensor, shares: Tensor) -> Tables:
             below = np.where(at <= 0, beyond, 1 - beyond)
             mass = np.where(at[:-1] > 0, beyond[:-1] - beyond[1:], below[1:] - below[:-1])
             rows.append(np.maximum(1, np.floor(mass * TOTAL + 0.5)))
+    rule = np.maximum(1, np.floor(rows[SMALL_TABLE] / RULE))
+    rule[LARGEST] = TOTAL
+    rows.append(rule)
     return Tables(np.stack(rows).astype(np.int64), LARGEST)
 
 
@@ -72,24 +71,3 @@ def tables_for(index: Tensor, offset: Tensor) -> Tensor:
     index = index.clamp(0, SCALES - 1)
     fine = OFFSETS * index + offset
     return torch.where(index < FINE_SCALES, fine, index + FINE_SCALES * (OFFSETS - 1)).to(torch.uint8)
-
-
-def trimmed_tables(trims: Tensor) -> np.ndarray:
-    """Tables (uint8) of all places for each network, the last one none, and channel."""
-    index, offset = every_place()
-    trims = torch.cat([trims, torch.zeros_like(trims[:1])])
-    return tables_for(index + trims[..., index // BUCKET], offset).numpy()
-
-
-def no_trims() -> Tensor:
-    """Trims (NETWORKS, CHANNELS, BUCKETS) that change nothing."""
-    return torch.zeros(NETWORKS, CHANNELS, BUCKETS, dtype=torch.int64)
-
-
-def trimmed(size: tuple[int, int], channels: int) -> Tensor:
-    """Networks and coded channels that have trims in a picture of `size`: (NETWORKS, CHANNELS), bool."""
-    pixels = size[0] * size[1]
-    large = [pixels >> 2 * level + 2 >= TRIMMED_PIXELS for level in range(KINDS)]
-    chosen = torch.tensor(large).repeat_interleave(len(PASSES))[:, None].repeat(1, CHANNELS)
-    chosen[:, channels:] = False
-    return chosen

@@ -9,16 +9,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vgic_lib.bitstream.jpeg_colours import colours_of, rgb_of
+from vgic_lib.bitstream import colour_origins
+from vgic_lib.bitstream.colour_origins import Origin
 from vgic_lib.bitstream.pixel_coding import LARGEST_ERROR, SHIFT_UNIT, PixelCoder
 from vgic_lib.bitstream.pixel_tables import LARGEST, coder_tables, table_parameters
 from vgic_lib.errors import BitstreamError, ParameterError
 from vgic_lib.models.base import LatentModel, Latents, Quantised, Rounding, Size
 from vgic_lib.networks.pixels import CHANNELS, SCALE_FACTOR, SCALES, SMALLEST_SCALE
-from vgic_lib.networks.shapes import EXACT, JPEG, NEAR, LosslessNetwork
+from vgic_lib.networks.shapes import EXACT, JPEG, NEAR, PARTS, LosslessNetwork
 
 CODES_PER_ERROR = 8
-JPEG_SECTION = bytes([2])  # begins a section of JPEG colours, others with the number of coded channels
 
 
 class MaxError(NamedTuple):
@@ -55,10 +55,11 @@ class LosslessModel(LatentModel):
 
     Decoding is done in whole numbers, so every machine shows the same pixels. Where no error is allowed other
     networks predict than where some is, because there neighbours are exact; and others again where a picture
-    once was a JPEG file: then the colours are coded that this had (`bitstream.jpeg_colours`).
+    was made of other colours, which are coded then (`bitstream.colour_origins`).
     """
 
-    kind = "vgic-lossless-2"
+    kind = "vgic-lossless-3"
+    parts = PARTS  # networks that there are
     signed = True  # see `PassNetwork`; whether pictures have weights of their own, too
     exact = True
     search_relaxation, search_rate = "gumbel", 0.0
@@ -134,18 +135,21 @@ class LosslessModel(LatentModel):
 
     def encode(self, latents: Latents, setting: MaxError) -> list[bytes]:
         """One section of one picture's pixels."""
-        coder, x = self._way(latents[0].round().float().cpu(), setting)
-        section = coder.encode(x, tuple(setting))
-        return [JPEG_SECTION + section if self._has_jpeg_colours(coder) else section]
+        coder, x, origin = self._way(latents[0].round().float().cpu(), setting)
+        if origin is None:
+            return [coder.encode(x, tuple(setting))]
+        return [origin.head + coder.encode(x, tuple(setting), origin.rule)]
 
     def decode(self, sections: Sequence[bytes], setting: MaxError, size: Size) -> Latents:
         """Pixels within the error of the setting. Raises BitstreamError if sections cannot be an encoding."""
         if len(sections) != 1:
             raise BitstreamError(f"the file is damaged: {len(sections)} sections where its model writes one")
         section = sections[0]
-        if JPEG in self.network.parts and not setting.largest and section[:1] == JPEG_SECTION:
-            return (rgb_of(self._coder_of(JPEG).decode(section[1:], size, tuple(setting))),)
-        return (self._coder(setting).decode(section, size, tuple(setting)),)
+        origin = None if setting.largest else colour_origins.named(section, self.parts)
+        if origin is None:
+            return (self._coder(setting).decode(section, size, tuple(setting)),)
+        coder, section = self._coder_of(origin.part), section[len(origin.head) :]
+        return (origin.pixels(coder.decode(section, size, tuple(setting), origin.rule)),)
 
     def construction(self) -> dict[str, str]:
         """Sizes of the networks."""
@@ -155,7 +159,7 @@ class LosslessModel(LatentModel):
     def construct(cls, metadata: Mapping[str, str]) -> "LosslessModel":
         """See `LatentModel`."""
         width, head = map(int, json.loads(metadata["sizes"]))
-        return cls(LosslessNetwork(width, head, cls.signed))
+        return cls(LosslessNetwork(width, head, cls.signed, cls.parts))
 
     def _measured(self, latents: Latents, setting: MaxError) -> tuple[Tensor, Tensor]:
         """Decoded pixels, and the bits that each takes, of every picture of a batch."""
@@ -164,20 +168,19 @@ class LosslessModel(LatentModel):
         return pixels, bits
 
     def _measured_one(self, pixels: Tensor, setting: MaxError) -> tuple[Tensor, Tensor]:
-        coder, x = self._way(pixels, setting)
-        decoded, bits = coder.measure(x, tuple(setting))
-        return rgb_of(decoded) if self._has_jpeg_colours(coder) else decoded, bits
+        coder, x, origin = self._way(pixels, setting)
+        if origin is None:
+            return coder.measure(x, tuple(setting))
+        colours, bits = coder.measure(x, tuple(setting), origin.rule)
+        return origin.pixels(colours), bits[:, None].flip(origin.turned)[:, 0]
 
-    def _way(self, pixels: Tensor, setting: MaxError) -> tuple[PixelCoder, Tensor]:
-        """The coder for a picture (1, 3, H, W), and what it is to code: pixels, or JPEG colours."""
-        gray = (pixels == pixels[:, :1]).all()
-        colours = None if gray or setting.largest or JPEG not in self.network.parts else colours_of(pixels)
-        if colours is None:
-            return self._coder(setting), pixels
-        return self._coder_of(JPEG), colours
-
-    def _has_jpeg_colours(self, coder: PixelCoder) -> bool:
-        return coder is self._coders.get(JPEG)
+    def _way(self, pixels: Tensor, setting: MaxError) -> tuple[PixelCoder, Tensor, Origin | None]:
+        """The coder for a picture (1, 3, H, W), what it is to code, and of what origin that is."""
+        if not setting.largest and (pixels != pixels[:, :1]).any():
+            if found := colour_origins.found(pixels, self.parts):
+                origin, colours = found
+                return self._coder_of(origin.part), colours, origin
+        return self._coder(setting), pixels, None
 
     def _coder(self, setting: MaxError) -> PixelCoder:
         """Coder of pixels for a setting."""
@@ -191,10 +194,18 @@ class LosslessModel(LatentModel):
         return self._coders[part]
 
 
+class SecondLosslessModel(LosslessModel):
+    """Which reads the files of November 2026, when pictures of a Photo CD were coded as others."""
+
+    kind = "vgic-lossless-2"
+    parts = EXACT, NEAR, JPEG
+
+
 class FirstLosslessModel(LosslessModel):
-    """Which reads the files of November 2026, whose predictions are those of the networks alone."""
+    """Which reads the first files of that month, whose predictions are those of the networks alone."""
 
     kind = "vgic-lossless-1"
+    parts = EXACT, NEAR
     signed = False
 
 

@@ -21,12 +21,13 @@ from vgic_lib.files import read_bytes, write_bytes
 from vgic_lib.models.base import LatentModel, Setting
 from vgic_lib.models.head import RealismHead
 from vgic_lib.models.hyperprior import HyperpriorModel
-from vgic_lib.models.lossless import FirstLosslessModel, LosslessModel
+from vgic_lib.models.lossless import FirstLosslessModel, LosslessModel, SecondLosslessModel
 from vgic_lib.models.vaegan import VaeGan
 from vgic_lib.networks.vaegan import Generator
 
 MODELS: dict[str, type[LatentModel]] = {
-    model.kind: model for model in (VaeGan, HyperpriorModel, LosslessModel, FirstLosslessModel)
+    model.kind: model
+    for model in (VaeGan, HyperpriorModel, LosslessModel, SecondLosslessModel, FirstLosslessModel)
 }
 SUFFIX = ".safetensors"
 ID_BYTES = 4

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vgic_lib.networks.pixel_neighbours import GRIDS, PASSES, REACH, Neighbours, Tap
 from vgic_lib.networks.whole_numbers import GRID, Activation, Linear, logarithm, on_grid_, product, rounded
 
 CHANNELS = 3
@@ -27,39 +28,10 @@ MEAN_GRID = 2.0**-3  # predicted means are multiples of it, in levels of a pixel
 SCALES = 48  # entries of the scale table
 SMALLEST_SCALE, SCALE_FACTOR = 0.1, 1.146  # of the first entry in levels; of each entry to the one before
 INDEX_UNIT = 8.0  # entries for one unit of a network's output
+DOUBTFUL = 16  # where a rule in doubt points; one that is not points behind the table
 START_INDEX = 16.0  # where an untrained network points
 STRIP = 2**14  # pixels of a pass that are worked on together
-REACH = 2  # places of a grid of every second pixel that a pass looks beyond its own
 KINDS = 3  # networks for the finest level, the one before, and all coarser ones
-
-Tap = tuple[int, int, int]  # grid (of `GRIDS`), rows down, columns right
-GRIDS = ((0, 0), (1, 1), (0, 1), (1, 0))  # first row and column of the four grids of every second pixel
-
-
-class Neighbours(NamedTuple):
-    """Pixels that a pass looks at."""
-
-    near: tuple[Tap, ...]  # whose mean is the first guess
-    far: tuple[Tap, ...]
-
-
-PASSES = (
-    Neighbours(
-        ((0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1)),
-        tuple((0, i, j) for i in range(-1, 3) for j in range(-1, 3) if (i, j) not in
-              ((0, 0), (0, 1), (1, 0), (1, 1), (-1, -1), (-1, 2), (2, -1), (2, 2))),
-    ),
-    Neighbours(
-        ((0, 0, 0), (0, 0, 1), (1, -1, 0), (1, 0, 0)),
-        ((0, 0, -1), (0, 0, 2), (0, -1, 0), (0, -1, 1), (0, 1, 0), (0, 1, 1),
-         (1, -1, -1), (1, -1, 1), (1, 0, -1), (1, 0, 1), (1, -2, 0), (1, 1, 0)),
-    ),
-    Neighbours(
-        ((0, 0, 0), (0, 1, 0), (1, 0, -1), (1, 0, 0)),
-        ((2, 0, -1), (2, 0, 0), (2, 1, -1), (2, 1, 0), (0, 0, -1), (0, 0, 1), (0, 1, -1), (0, 1, 1),
-         (1, -1, -1), (1, -1, 0), (1, 1, -1), (1, 1, 0), (0, -1, 0), (0, 2, 0), (1, 0, -2), (1, 0, 1)),
-    ),
-)  # fmt: skip
 
 
 class Place(NamedTuple):
@@ -81,6 +53,11 @@ class Terms(NamedTuple):
 
 Code = Callable[[Place, Tensor, Tensor, Terms], tuple[Tensor, Tensor]]
 """Takes a place, means (B, h, w), scale indices and terms; returns pixels and their distances from means."""
+
+
+Rule = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Takes what a pass lies between (n, CHANNELS, N) and its pixels' first channel (N,); returns the other two
+(2, N), and where (N,) that is in doubt."""
 
 
 class PassNetwork(nn.Module):
@@ -113,6 +90,7 @@ class PassNetwork(nn.Module):
         steps: Tensor,
         code: Callable[[int, Tensor, Tensor, Terms], tuple[Tensor, Tensor]],
         channels: int = CHANNELS,
+        rule: Rule | None = None,
     ) -> Tensor:
         """Pixels and errors (2 CHANNELS, B, h, w) of a window of a pass.
 
@@ -122,6 +100,7 @@ class PassNetwork(nn.Module):
             steps: of the quantiser (CHANNELS,), 1 where pixels are exact.
             code: takes a channel, means and scale indices (N,), and terms; returns pixels and errors (N,).
             channels: 1 for a gray picture.
+            rule: gives the channels after the first, instead of the network.
         """
         near = torch.stack([_shifted(grids, tap, window) for tap in self.neighbours.near])
         pixels, errors = near[:, :CHANNELS], near[:, CHANNELS:]
@@ -131,9 +110,9 @@ class PassNetwork(nn.Module):
         straight, guess = inputs[self._first : -4 * CHANNELS], guess.flatten(1)
         x = Activation.apply(self.entry(inputs[CHANNELS * len(near) :].T, INPUT_GRID, GRID))
         x = Activation.apply(self.middle(x, GRID, GRID))
-        hidden, weights = self._hidden(x, channels)
+        hidden, weights = self._hidden(x, 1 if rule else channels)
         values, misses, known = [], [], []
-        for c in range(channels):
+        for c in range(len(hidden)):
             units = torch.addmm(hidden[c], torch.stack(known).T, weights[c].T) if known else hidden[c].clone()
             units = Activation.apply(units)
             out = self.out[c].planes(units, GRID, 1)
@@ -146,6 +125,14 @@ class PassNetwork(nn.Module):
             values.append(value)
             misses.append(miss)
             known += [miss * (INPUT_GRID / GRID), logarithm(miss.abs()) * (INPUT_GRID / GRID)]
+        if rule:
+            between = sum(grid == 0 for grid, _, _ in self.neighbours.near)  # which come first
+            means, doubtful = rule(pixels[:between].flatten(2), values[0])
+            index = torch.where(doubtful, DOUBTFUL, SCALES).to(guess.dtype)
+            for c, mean in enumerate(means, 1):
+                value, miss = code(c, mean, index, None)
+                values.append(value)
+                misses.append(miss)
         rows = values + misses if channels > 1 else values * CHANNELS + misses * CHANNELS
         return torch.stack(rows).unflatten(1, shape)
 
@@ -215,6 +202,7 @@ class PixelNetwork(nn.Module):
         code: Code,
         channels: int = CHANNELS,
         strip: int = STRIP,
+        rule: Rule | None = None,
     ) -> Tensor:
         """Visit all pixels in the order of coding.
 
@@ -225,13 +213,15 @@ class PixelNetwork(nn.Module):
             code: writes or reads pixels.
             channels: 1 where only the first one is coded, and the others are equal.
             strip: pixels of a pass that are worked on together.
+            rule: gives the channels after the first at the finest level.
 
         Returns:
             Pixels (CHANNELS, B, H, W), in the order of coding.
         """
         known = self._first(batch, steps.dtype, code, channels)
         for level in reversed(range((max(size) - 1).bit_length())):
-            known = self.refine(known, level, size, steps, code, channels, strip)
+            here = None if level else rule
+            known = self.refine(known, level, size, steps, code, channels, strip, here)
         return known[:CHANNELS]
 
     def _first(self, batch: int, kind: torch.dtype, code: Code, channels: int) -> Tensor:
@@ -251,6 +241,7 @@ class PixelNetwork(nn.Module):
         code: Code,
         channels: int = CHANNELS,
         strip: int = STRIP,
+        rule: Rule | None = None,
     ) -> Tensor:
         """Pixels and errors (2 CHANNELS, B, h, w) of a level from those of the level before.
 
@@ -262,6 +253,7 @@ class PixelNetwork(nn.Module):
             code: writes or reads pixels.
             channels: that are coded.
             strip: pixels of a pass that are worked on together.
+            rule: gives the channels after the first.
         """
         size = [-(-side >> level) for side in size]
         wider = [REACH] * 4
@@ -280,7 +272,9 @@ class PixelNetwork(nn.Module):
             for top in range(0, height, rows):
                 bottom = min(top + rows, height)
 
-                def exchange(c: int, mean: Tensor, index: Tensor, terms: Terms) -> tuple[Tensor, Tensor]:
+                def exchange(
+                    c: int, mean: Tensor, index: Tensor, terms: Terms | None
+                ) -> tuple[Tensor, Tensor]:
                     lines, columns = _every(top, bottom, down, level), _every(0, width, right, level)  # noqa: B023
                     shape = batch, bottom - top, width  # noqa: B023
                     at = Place(chosen, c, lines, columns)  # noqa: B023
@@ -288,7 +282,7 @@ class PixelNetwork(nn.Module):
                     return value.flatten(), miss.flatten()
 
                 window = slice(top, bottom), slice(0, width)
-                part[:, :, top:bottom] = self.passes[chosen](grids, window, steps, exchange, channels)
+                part[:, :, top:bottom] = self.passes[chosen](grids, window, steps, exchange, channels, rule)
             missing = REACH + side[1] - width, REACH + side[0] - height
             grids.append(F.pad(part, (REACH, missing[0], REACH, missing[1]), mode="replicate"))
         return whole

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vgic_lib.networks.pixels import SCALE_FACTOR, SCALES, SMALLEST_SCALE, PixelNetwork
 
 KNOTS = 8  # places in the table where share and width of the wider density are stored
-PARTS = EXACT, NEAR, JPEG = "exact", "near", "jpeg"
+PARTS = EXACT, NEAR, JPEG, PHOTO_CD = "exact", "near", "jpeg", "photo_cd"
 FLOOR = 1e-7  # probability that any pixel has at least
 
 
@@ -58,14 +58,14 @@ class Shapes(nn.Module):
 class LosslessNetwork(nn.Module):
     """Predictions of pixels and distributions around them.
 
-    One pair is for exact pixels, one for pixels within a bound, one for the colours that a JPEG file had.
+    One pair is for exact pixels, one for pixels within a bound, one for the colours that a JPEG file had, one
+    for those of a picture of a Photo CD.
     """
 
-    def __init__(self, width: int, head: int, signed: bool = True) -> None:
-        """Set up networks, see `PassNetwork`."""
+    def __init__(self, width: int, head: int, signed: bool = True, parts: tuple[str, ...] = PARTS) -> None:
+        """Set up networks, see `PassNetwork`; some or all of PARTS."""
         super().__init__()
-        self.sizes = width, head
-        self.parts = PARTS if signed else PARTS[:2]
+        self.sizes, self.parts = (width, head), parts
         for name in self.parts:
             self.add_module(name, PixelNetwork(width, head, signed))
             self.add_module(f"{name}_shapes", Shapes())

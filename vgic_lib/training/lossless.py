@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vgic_lib.bitstream import photo_cd
+from vgic_lib.bitstream.halved_colour import mean_colour
 from vgic_lib.bitstream.jpeg_colours import LUMA, nearest_colours
 from vgic_lib.errors import ModelError
 from vgic_lib.models.lossless import LosslessModel
@@ -19,9 +21,10 @@ from vgic_lib.networks.pixels import (
     ORDER,
     PixelNetwork,
     Place,
+    Rule,
     Terms,
 )
-from vgic_lib.networks.shapes import EXACT, JPEG, NEAR, LosslessNetwork, Shapes
+from vgic_lib.networks.shapes import EXACT, JPEG, NEAR, PHOTO_CD, LosslessNetwork, Shapes
 from vgic_lib.networks.shared_random import normal_like
 from vgic_lib.networks.whole_numbers import WEIGHT_GRID, Linear, on_grid_, rounded
 from vgic_lib.training.crops import CropSampler
@@ -69,12 +72,14 @@ class LosslessTask(Task):
 
     def step(self, x: Tensor, step: int) -> dict[str, Tensor]:
         """One update on crops `x` (B, 3, H, W), uint8, which are reduced first."""
-        x = self._jpeg_colours(x) if self.config.part == JPEG else self._prepared(x)
+        prepared = {JPEG: self._jpeg_colours, PHOTO_CD: self._photo_cd_colours}
+        x = prepared.get(self.config.part, self._prepared)(x)
         errors = (0,) * CHANNELS
         if self.config.part == NEAR:
             error = ERRORS[int(torch.randint(len(ERRORS), ()))]
             errors = tuple((error + torch.randint(-1, 2, (CHANNELS,))).clamp(0, max(ERRORS)).tolist())
-        loss = bits(*self.network.part(self.config.part), x, errors) / (x.numel() / CHANNELS)
+        rule = _means if self.config.part == PHOTO_CD else None
+        loss = bits(*self.network.part(self.config.part), x, errors, rule) / (x.numel() / CHANNELS)
         update(self.optimizers[0], loss, self.config.clip_norm)
         return {"loss": loss.detach()}
 
@@ -104,6 +109,15 @@ class LosslessTask(Task):
             x[:, ::2] = _halved(x[:, ::2]).round()
         return x
 
+    def _photo_cd_colours(self, x: Tensor) -> Tensor:
+        """C2, Y, C1 (B, 3, side, side) of crops, as a Photo CD could have them: reduced, with grain."""
+        x = reduced(x, self.config.crop_side, FACTORS[int(torch.randint(len(FACTORS), ()))], "bicubic")
+        x = photo_cd.nearest_colours(_noisy(x, LARGEST_GRAIN))
+        x[:, ::2] = F.interpolate(
+            F.avg_pool2d(x[:, ::2], 2).round(), scale_factor=2.0
+        )  # of these every second counts
+        return x
+
     def forward(self, x: Tensor) -> Tensor:
         """Bits of crops `x` (B, 3, H, W), uint8."""
         part = self.network.part(self.config.part)
@@ -114,7 +128,7 @@ class LosslessTask(Task):
         """The networks on the CPU, in whole numbers, with `values` as weights of the part that is trained."""
         (network,) = super().averaged(values)
         if not self.config.start_from:  # a start for those, until they are trained
-            for part in (NEAR, JPEG):
+            for part in network.parts[1:]:
                 for ours, theirs in zip(network.part(part), network.part(EXACT), strict=True):
                     ours.load_state_dict(theirs.state_dict())
         for layer in network.modules():
@@ -139,10 +153,11 @@ class LosslessTask(Task):
         """Bits per pixel of reduced photographs: validation_loss, and a column for each error allowed."""
         part = networks[0].to(self.device).part(self.config.part)
         allowed = VALIDATION_ERRORS if self.config.part == NEAR else (0,)
+        rule = _means if self.config.part == PHOTO_CD else None
         rows = []
         for crop in (_validation_crop(image, self.config.part) for image in images):
             x, pixels = crop.to(self.device), crop.numel() / CHANNELS
-            found = {error: float(bits(*part, x, (error,) * CHANNELS)) / pixels for error in allowed}
+            found = {error: float(bits(*part, x, (error,) * CHANNELS, rule)) / pixels for error in allowed}
             rows.append(
                 {"validation_loss": sum(found.values()) / len(found)}
                 | {f"validation_bits_{error}": value for error, value in found.items()}
@@ -150,7 +165,9 @@ class LosslessTask(Task):
         return rows
 
 
-def bits(network: PixelNetwork, shapes: Shapes, x: Tensor, errors: tuple[int, ...]) -> Tensor:
+def bits(
+    network: PixelNetwork, shapes: Shapes, x: Tensor, errors: tuple[int, ...], rule: Rule | None = None
+) -> Tensor:
     """Ideal code length in bits of pictures within errors; with gradients, of their finest LEVELS only.
 
     Args:
@@ -158,12 +175,15 @@ def bits(network: PixelNetwork, shapes: Shapes, x: Tensor, errors: tuple[int, ..
         shapes: distributions around the predictions.
         x: pictures (B, CHANNELS, H, W), whole numbers 0..255.
         errors: allowed in each channel, in the order of coding.
+        rule: gives the channels after the first at the finest level, which then take no bits.
     """
     x = x[:, list(ORDER)].transpose(0, 1).contiguous()
     steps = 2 * torch.tensor(errors, dtype=x.dtype, device=x.device) + 1
     found = []
 
-    def code(at: Place, mean: Tensor, index: Tensor, terms: Terms) -> tuple[Tensor, Tensor]:
+    def code(at: Place, mean: Tensor, index: Tensor, terms: Terms | None) -> tuple[Tensor, Tensor]:
+        if terms is None:
+            return mean, torch.zeros_like(mean)
         step, near = steps[at.channel], torch.floor(mean.detach() + 0.5)
         mean = rounded(mean, MEAN_GRID)
         value = near + step * torch.floor((x[at.channel, :, at.rows, at.columns] - near) / step + 0.5)
@@ -175,12 +195,18 @@ def bits(network: PixelNetwork, shapes: Shapes, x: Tensor, errors: tuple[int, ..
         known = x[:, :, :: 2**LEVELS, :: 2**LEVELS]
         known = torch.cat([known, torch.zeros_like(known)])
         for level in reversed(range(LEVELS)):
-            known = network.refine(known, level, tuple(x.shape[2:]), steps, code)
+            here = None if level else rule
+            known = network.refine(known, level, tuple(x.shape[2:]), steps, code, rule=here)
     else:
-        network.traverse(x.shape[1], tuple(x.shape[2:]), steps, code)
+        network.traverse(x.shape[1], tuple(x.shape[2:]), steps, code, rule=rule)
     miss, index, step = map(torch.cat, zip(*found, strict=True))
     below = -miss.abs()
     return shapes.bits(below - step / 2, below + step / 2, index).sum()
+
+
+def _means(between: Tensor, luma: Tensor) -> tuple[Tensor, Tensor]:
+    """See `networks.pixels.Rule`; never in doubt."""
+    return mean_colour(between[:, 1:]), torch.zeros_like(luma, dtype=torch.bool)
 
 
 def reduced(x: Tensor, side: int, factor: float, mode: str) -> Tensor:
@@ -218,7 +244,8 @@ def _validation_crop(image: np.ndarray, part: str) -> Tensor:
     corner = torch.from_numpy(image[:VALIDATION_SIDE, :VALIDATION_SIDE].copy()).permute(2, 0, 1)[None]
     if part == JPEG:
         return nearest_colours(corner.float())
-    return reduced(corner, round(VALIDATION_SIDE * VALIDATION_FACTOR), VALIDATION_FACTOR, "bicubic")
+    x = reduced(corner, round(VALIDATION_SIDE * VALIDATION_FACTOR), VALIDATION_FACTOR, "bicubic")
+    return photo_cd.nearest_colours(x) if part == PHOTO_CD else x
 
 
 def _trained(config: LosslessConfig) -> LosslessNetwork:

@@ -27,7 +27,7 @@ class LosslessConfig(TrainingConfig):
     model: Literal["lossless"] = "lossless"
     width: int = 64  # of the networks
     head: int = 32  # of those of each channel
-    part: Literal["exact", "near", "jpeg"] = "exact"  # of the networks, see `LosslessNetwork`
+    part: Literal["exact", "near", "jpeg", "photo_cd"] = "exact"  # of the networks, see `LosslessNetwork`
     start_from: str = ""  # weights to go on from, a model's name or path
     crop_side: int = 128  # pixels, after they were reduced
     validation_pictures: int = 24  # the first so many

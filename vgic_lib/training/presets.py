@@ -34,6 +34,9 @@ PRESETS = {
     "lossless": LosslessConfig(),
     "lossless-near": LosslessConfig(part="near", steps=1000, learning_rate=1e-3, start_from="lossless"),
     "lossless-jpeg": LosslessConfig(part="jpeg", steps=1000, learning_rate=1e-3, start_from="lossless"),
+    "lossless-photo-cd": LosslessConfig(
+        part="photo_cd", steps=1000, learning_rate=1e-3, start_from="lossless"
+    ),
     "hyperprior-gpu": HyperpriorConfig(
         batch=32, crop_side=256, late_from=0.8, late_crop_side=512, steps=60000, table_rate=2.0,
         validate_every=2000, compile=True,
