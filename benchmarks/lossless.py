@@ -12,7 +12,6 @@ made of, as it does for pictures of a Photo CD, like Kodak's, or what once was a
 """
 
 import argparse
-import copy
 import time
 from functools import partial
 from pathlib import Path
@@ -29,6 +28,7 @@ from vgic_lib.figures import ACCENT, Figure, save_figure, style
 from vgic_lib.files import write_text
 from vgic_lib.images import CROP_2020, centre_crop
 from vgic_lib.metrics.distortion import HIGHEST_DB
+from vgic_lib.models.lossless import LosslessModel
 from vgic_lib.models.store import load_model
 from vgic_lib.reporting import rate_curves
 
@@ -71,8 +71,8 @@ def ways(image):
     files |= {f"quality 100 + {code}": {"setting": finer[code - 1]} for code in FINER}
     files |= {f"error {error}": {"max_error": error} for error in ERRORS} | {LOSSLESS: {"lossless": True}}
     made = {(OURS, setting): (partial(ours, **how), codec.decompress) for setting, how in files.items()}
-    plain = copy.copy(load_model("lossless"))
-    plain.parts = ()
+    plain = LosslessModel(load_model("lossless").network)
+    plain.name, plain.model_id, plain.parts = "lossless", load_model("lossless").model_id, ()
     made[PLAIN, LOSSLESS] = partial(ours, model=plain, lossless=True), codec.decompress
     made |= {(title, LOSSLESS): (partial(saved, image, *how), opened) for title, how in EXACT.items()}
     for title, name in LADDERS.items():
