@@ -8,7 +8,7 @@ from helpers.pictures import of_photo_cd
 
 from vgic_lib.bitstream import photo_cd
 from vgic_lib.bitstream.colour_origins import ALIGNMENTS
-from vgic_lib.bitstream.halved_colour import alignment, expected, followed, mean_colour
+from vgic_lib.bitstream.halved_colour import alignment, cut_off, expected, followed, mean_colour
 
 SIZES = pytest.mark.parametrize("size", [(1, 1), (2, 3), (13, 14), (60, 80)], ids=str)
 
@@ -39,17 +39,30 @@ def photograph(size, bright=0):
 
 
 @SIZES
-def test_it_is_found_however_it_lies(size):
+@pytest.mark.parametrize("smooth", [False, True])
+def test_it_is_found_however_it_lies(size, smooth):
+    """Also where colour hardly changes, so that most of it follows any rule."""
     colours = photo_cd.colours_of(photograph(size))
+    if smooth:
+        colours[0, ::2] = expected((colours[0, ::2, ::2, ::2] / 12).floor() + 130, size)
+    cut = torch.zeros(size, dtype=torch.bool)
     for turned in ALIGNMENTS:
-        dims = alignment(colours.flip(turned), ALIGNMENTS)
+        dims = alignment(colours.flip(turned), cut, ALIGNMENTS)
         again = colours.flip(turned).flip(dims)
         assert torch.equal(expected(again[0, ::2, ::2, ::2], size), again[0, ::2])
 
 
+def test_what_was_cut_off_does_not_count():
+    pixels = photograph((60, 80), 200)
+    colours = photo_cd.colours_of(pixels)
+    assert cut_off(pixels).float().mean() > 0.9
+    assert alignment(colours, cut_off(pixels), ALIGNMENTS) == ()
+    assert alignment(colours, torch.zeros_like(cut_off(pixels)), ALIGNMENTS) is None
+
+
 def test_whole_colour_has_none():
-    colours = torch.randint(0, 256, (1, 3, 40, 50)).float()
-    assert alignment(colours, ALIGNMENTS) is None
+    colours, cut = torch.randint(0, 256, (1, 3, 40, 50)).float(), torch.zeros(40, 50, dtype=torch.bool)
+    assert alignment(colours, cut, ALIGNMENTS) is None
 
 
 @pytest.mark.parametrize("bright", [0, 60, 200])
@@ -57,7 +70,7 @@ def test_pixels_that_were_cut_off_follow(bright):
     """They are made as before, and more of them are as the rule says than of what was found first."""
     pixels = photograph((60, 80), bright)
     colours = photo_cd.colours_of(pixels)
-    cut = ((pixels == 0) | (pixels == 255)).any(1)[0]
+    cut = cut_off(pixels)
     assert cut.any() == bool(bright)
     again = followed(colours, pixels, photo_cd.luma_range)
     assert torch.equal(photo_cd.rgb_of(again), pixels)

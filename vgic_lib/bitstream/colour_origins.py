@@ -38,7 +38,7 @@ def found(pixels: Tensor, parts: Collection[str]) -> tuple[Origin, Tensor] | Non
         return _JPEG, colours
     if PHOTO_CD not in parts or (colours := photo_cd.colours_of(pixels)) is None:
         return None
-    turned = halved_colour.alignment(colours, ALIGNMENTS)
+    turned = halved_colour.alignment(colours, halved_colour.cut_off(pixels), ALIGNMENTS)
     if turned is None:
         return _photo_cd(WHOLE), colours
     origin = _photo_cd(ALIGNMENTS.index(turned))

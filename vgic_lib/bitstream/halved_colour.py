@@ -15,12 +15,17 @@ from torch.nn import functional as F
 
 from vgic_lib.bitstream.pixel_tables import LARGEST
 
-FOLLOWED = 0.7  # share of the differences that are as the rule says, at least
+FOLLOWED = 0.9  # share of the differences that are as the rule says, at least
 REACH = 6  # levels within which differences are looked for that make a pixel
 STEPS = sorted(product(range(-REACH, REACH + 1), repeat=2), key=lambda step: step[0] ** 2 + step[1] ** 2)
 
 LumaRange = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """Least and largest luma (...) that make pixels (3, ...) with two differences of colour (...)."""
+
+
+def cut_off(pixels: Tensor) -> Tensor:
+    """Where (H, W) red, green or blue of pixels (1, 3, H, W) is 0 or 255."""
+    return ((pixels == 0) | (pixels == LARGEST)).any(1)[0]
 
 
 def mean_colour(values: Tensor) -> Tensor:
@@ -29,10 +34,10 @@ def mean_colour(values: Tensor) -> Tensor:
 
 
 def expected(kept: Tensor, size: tuple[int, int]) -> Tensor:
-    """Differences of colour (2, *size) of those (2, h, w) of every second pixel of every second row."""
+    """Differences of colour (n, *size) of those (n, h, w) of every second pixel of every second row."""
     wider = F.pad(kept, (0, 1, 0, 1), mode="replicate")
     four = torch.stack([kept, wider[:, :-1, 1:], wider[:, 1:, :-1], wider[:, 1:, 1:]])
-    made = kept.new_empty(2, 2 * kept.shape[1], 2 * kept.shape[2])
+    made = kept.new_empty(len(kept), 2 * kept.shape[1], 2 * kept.shape[2])
     made[:, ::2, ::2] = kept
     made[:, ::2, 1::2] = mean_colour(four[[0, 1]])
     made[:, 1::2, ::2] = mean_colour(four[[0, 2]])
@@ -40,13 +45,29 @@ def expected(kept: Tensor, size: tuple[int, int]) -> Tensor:
     return made[:, : size[0], : size[1]]
 
 
-def alignment(colours: Tensor, ways: Collection[tuple[int, ...]]) -> tuple[int, ...] | None:
-    """The dimensions, of `ways`, to turn over for the rule to hold in colours (1, 3, H, W); None for none."""
-    for dims in ways:
-        turned = colours.flip(dims)[0, ::2]
-        if (expected(turned[:, ::2, ::2], turned.shape[1:]) == turned).float().mean() >= FOLLOWED:
-            return dims
-    return None
+def alignment(colours: Tensor, cut: Tensor, ways: Collection[tuple[int, ...]]) -> tuple[int, ...] | None:
+    """The dimensions to turn over for the rule to hold in colours; None if it does not, or hardly.
+
+    Args:
+        colours: luma between two differences of colour (1, 3, H, W).
+        cut: where red, green or blue was cut off (H, W), so that colours are not certain.
+        ways: to choose from.
+    """
+    shares = {dims: _share_followed(colours.flip(dims), cut[None, None].flip(dims)) for dims in ways}
+    best = max(shares, key=shares.__getitem__)
+    return best if shares[best] >= FOLLOWED else None
+
+
+def _share_followed(colours: Tensor, cut: Tensor) -> float:
+    """How much of the differences is as the rule says, of those for which nothing was cut off."""
+    differences, cut = colours[0, ::2], cut[0]
+    doubtful = expected(4.0 * cut[:, ::2, ::2], cut.shape[1:]) > 0  # as a mean of four is rounded
+    counted = ~(cut | doubtful)[0]
+    counted[::2, ::2] = False
+    if not counted.any():
+        return 1.0
+    made = expected(differences[:, ::2, ::2], counted.shape)
+    return float((made == differences)[:, counted].float().mean())
 
 
 def followed(colours: Tensor, pixels: Tensor, luma_range: LumaRange) -> Tensor:
@@ -57,7 +78,7 @@ def followed(colours: Tensor, pixels: Tensor, luma_range: LumaRange) -> Tensor:
         pixels: red, green and blue (1, 3, H, W), what the colours make.
         luma_range: of the conversion.
     """
-    cut = ((pixels == 0) | (pixels == LARGEST)).any(1)[0]
+    cut = cut_off(pixels)
     if not cut.any():
         return colours
     colours, pixels = colours[0].clone(), pixels[0]
