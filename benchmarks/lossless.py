@@ -8,7 +8,8 @@ it to begin anew. From them come the tables and the figure in outputs/results/lo
 format has at the bytes of a file of VGIC lies on the line between its two files nearest in length; its best
 file, where all are shorter. With --centres, pictures are the middle 178 x 218 pixels, those of the table of
 2020, and tables alone are written. PLAIN is VGIC where it does not look for the colours that pixels were
-made of, as it does for pictures of a Photo CD, like Kodak's, or what once was a JPEG file.
+made of, as it does for pictures of a Photo CD, like Kodak's, or what once was a JPEG file; so are all files
+within a largest error (for errors of 1 and 2 it would take the exact file, where that is smaller).
 """
 
 import argparse
@@ -67,12 +68,13 @@ def row(name, image, title, setting, encode, decode):
 def ways(image):
     """How each file of a picture is made and read, by codec and setting."""
     ours, finer = partial(codec.compress, image), load_model("hyperprior").finer
-    files = {f"quality {quality}": {"quality": quality} for quality in (86, 100)}
-    files |= {f"quality 100 + {code}": {"setting": finer[code - 1]} for code in FINER}
-    files |= {f"error {error}": {"max_error": error} for error in ERRORS} | {LOSSLESS: {"lossless": True}}
-    made = {(OURS, setting): (partial(ours, **how), codec.decompress) for setting, how in files.items()}
     plain = LosslessModel(load_model("lossless").network)
     plain.name, plain.model_id, plain.parts = "lossless", load_model("lossless").model_id, ()
+    files = {f"quality {quality}": {"quality": quality} for quality in (86, 100)}
+    files |= {f"quality 100 + {code}": {"setting": finer[code - 1]} for code in FINER}
+    files |= {f"error {error}": {"model": plain, "max_error": error} for error in ERRORS}
+    files |= {LOSSLESS: {"lossless": True}}
+    made = {(OURS, setting): (partial(ours, **how), codec.decompress) for setting, how in files.items()}
     made[PLAIN, LOSSLESS] = partial(ours, model=plain, lossless=True), codec.decompress
     made |= {(title, LOSSLESS): (partial(saved, image, *how), opened) for title, how in EXACT.items()}
     for title, name in LADDERS.items():

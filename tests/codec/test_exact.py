@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import skimage
+from helpers.pictures import of_photo_cd
 from PIL import Image
 
 import vgic_lib.pillow_plugin  # noqa: F401 - registers the format
@@ -102,6 +103,17 @@ def test_the_scale_of_the_desk_is_monotone(photo):
     sizes = [len(data) for data in files]
     assert sizes == sorted(sizes) and errors == sorted(errors, reverse=True)
     assert errors[-5:] == [4, 3, 2, 1, 0]
+
+
+def test_an_exact_file_is_taken_where_it_is_smaller_than_one_within_a_bound(photo):
+    """As of a picture of a Photo CD; more bytes are never worse."""
+    scan = Image.fromarray(of_photo_cd(np.asarray(photo)))
+    exact, within = codec.compress(scan, lossless=True), codec.compress(scan, max_error=1)
+    assert within == exact and len(exact) < 0.8 * len(codec.compress(photo, max_error=1))
+    coarse = codec.compress(scan, max_error=9)
+    assert len(coarse) < len(exact) and 0 < largest_error(scan, codec.decompress(coarse)) <= 9
+    assert codec.compress(scan, target_psnr=60) == exact
+    assert len(codec.compress(scan, target_bytes=len(exact) - 1)) < len(exact)
 
 
 def test_a_psnr_between_the_ranges_takes_the_smaller_file(photo):

@@ -199,7 +199,8 @@ def _attempts(
 ) -> Attempt:
     """A function that makes the file of `image` for a setting and a number of search steps.
 
-    Searches are for `tune`, or the model's own, and watched by `report` and `show`.
+    Or for a finer setting, where that takes less. Searches are for `tune`, or the model's own, and watched by
+    `report` and `show`.
     """
     x, layout = to_tensor(image), _LAYOUTS[image.mode]
     more = [container.pack_alpha(np.asarray(image.getchannel("A")))] if Layout.ALPHA in layout else []
@@ -210,11 +211,15 @@ def _attempts(
         layout |= Layout.EXACT
     model_id = int.from_bytes(model.model_id)
 
-    def attempt(setting: Setting, search_steps: int) -> bytes:
+    def made(setting: Setting, search_steps: int) -> bytes:
         finer = Layout.FINER if setting in model.finer else Layout(0)
         header = Header(model_id, model.code(setting), image.width, image.height, layout | finer)
         latents = _latents(model, x, setting, search_steps, tune, *watch)
         return container.pack(header, [*model.encode(latents, setting), *more])
+
+    def attempt(setting: Setting, search_steps: int) -> bytes:
+        settings = setting, *model.finer_for_less(x, setting)
+        return min((made(one, search_steps) for one in settings), key=len)
 
     return attempt
 

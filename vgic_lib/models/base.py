@@ -145,6 +145,10 @@ class LatentModel(nn.Module):
         """Lambda of lambda * 255**2 * MSE + bits per pixel that a setting stands for; None: it has none."""
         return None
 
+    def finer_for_less(self, x: Tensor, setting: Setting) -> tuple[Setting, ...]:
+        """Finer settings at which the file of a picture x (1, 3, H, W) in [0, 1] may yet be smaller."""
+        return ()
+
     def rounded(self, latents: Latents, setting: Setting, rounding: Rounding = torch.round) -> Latents:
         """As `quantise`, without the bits."""
         return self.quantise(latents, setting, rounding).latents

@@ -19,6 +19,7 @@ from vgic_lib.networks.pixels import CHANNELS, SCALE_FACTOR, SCALES, SMALLEST_SC
 from vgic_lib.networks.shapes import EXACT, JPEG, NEAR, PARTS, LosslessNetwork
 
 CODES_PER_ERROR = 8
+ORIGIN_ERROR = 2  # up to which exact files of the colours that pixels were made of may be smaller
 
 
 class MaxError(NamedTuple):
@@ -106,6 +107,13 @@ class LosslessModel(LatentModel):
         if not 0 <= error <= LARGEST_ERROR or mask == CODES_PER_ERROR - 1 or (mask and not error):
             raise BitstreamError("the file is damaged: it names a setting that its model does not have")
         return _finer(error, mask)
+
+    def finer_for_less(self, x: Tensor, setting: MaxError) -> tuple[MaxError, ...]:
+        """Exact pixels, where these were made of colours that take less."""
+        if not 0 < setting.largest <= ORIGIN_ERROR:
+            return ()
+        (pixels,) = self.analysis(x, bound(0))
+        return () if self._way(pixels.float().cpu(), bound(0))[2] is None else (bound(0),)
 
     def latent_range(self, setting: MaxError) -> float:
         """One level."""
