@@ -6,13 +6,16 @@ import hashlib
 import numpy as np
 import pytest
 import torch
+from helpers.pictures import of_photo_cd
 from helpers.surroundings import threads
 from helpers.tiny_lossless import tiny_lossless
 
 from vgic_lib.bitstream import pixel_coding, pixel_trims
+from vgic_lib.bitstream.colour_origins import found
 from vgic_lib.bitstream.pixel_tables import LARGEST
 from vgic_lib.errors import BitstreamError
 from vgic_lib.models.lossless import FirstLosslessModel, LosslessModel, bound
+from vgic_lib.networks.shapes import PARTS
 
 EXACT = (0, 0, 0)
 
@@ -51,6 +54,19 @@ def test_float64_writes_and_reads_the_same(coder, monkeypatch):
     monkeypatch.setattr(pixel_coding, "_is_exact", lambda: False)
     assert coder.encode(pixels, EXACT) == section
     assert torch.equal(coder.decode(section, (50, 70), EXACT), pixels)
+
+
+def test_a_rule_is_followed_whatever_computes_it(model, monkeypatch):
+    pixels = torch.from_numpy(of_photo_cd(picture(5, 50, 70)[0].permute(1, 2, 0).numpy())).permute(2, 0, 1)
+    origin, colours = found(pixels[None].float(), PARTS)
+    coder = model._coder_of(origin.part)
+    section = coder.encode(colours, EXACT, origin.rule)
+    assert len(section) < len(coder.encode(colours, EXACT))
+    with threads(2):
+        assert coder.encode(colours, EXACT, origin.rule) == section
+    monkeypatch.setattr(pixel_coding, "_is_exact", lambda: False)
+    assert coder.encode(colours, EXACT, origin.rule) == section
+    assert torch.equal(coder.decode(section, (50, 70), EXACT, origin.rule), colours)
 
 
 EXPECTED = {
