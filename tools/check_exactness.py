@@ -29,7 +29,7 @@ import torch  # noqa: E402
 from helpers.pictures import noise, ramps  # noqa: E402
 from helpers.symbols import digest  # noqa: E402
 from helpers.tiny_hyperprior import tiny_model  # noqa: E402
-from helpers.tiny_lossless import tiny_lossless  # noqa: E402
+from helpers.tiny_lossless import IDS, tiny_lossless  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from vgic_lib import codec  # noqa: E402
@@ -40,7 +40,6 @@ from vgic_lib.codec.reading import read  # noqa: E402
 from vgic_lib.images import to_image  # noqa: E402
 from vgic_lib.models import store  # noqa: E402
 from vgic_lib.models.hyperprior import HyperpriorModel  # noqa: E402
-from vgic_lib.models.lossless import FirstLosslessModel  # noqa: E402
 
 GOLDEN = PROJECT / "tests" / "golden"
 TOLERANCE = 1  # levels of 255
@@ -72,9 +71,7 @@ def symbols_digest(data, device="cpu"):
 
 def find_model(model_id):
     """A small model that tests make, or an installed one."""
-    tiny = {
-        model.model_id: model for model in (tiny_model(), tiny_lossless(), tiny_lossless(FirstLosslessModel))
-    }
+    tiny = {model.model_id: model for model in (tiny_model(), *map(tiny_lossless, IDS))}
     return tiny.get(model_id) or store.find_model(model_id)
 
 

@@ -27,7 +27,8 @@ def measured(tool, tmp_path_factory):
 def test_rows(tool, measured, monkeypatch):
     rows = pd.read_csv(measured / "rows.csv")
     exact = rows[(rows["setting"] == "lossless") & (rows["codec"] != "AVIF")]
-    assert len(exact) == 5 and (exact["largest_error"] == 0).all()
+    assert len(exact) == 6 and (exact["largest_error"] == 0).all()
+    assert exact.set_index("codec")["bytes"].loc[["VGIC", tool["PLAIN"]]].nunique() == 1  # no scan, no JPEG
     near = rows[rows["setting"].str.startswith("error")].set_index("setting")["largest_error"]
     assert near.to_dict() == {"error 4": 4, "error 2": 2, "error 1": 1}
     text = (measured / "rows.csv").read_text()
