@@ -29,6 +29,11 @@ class Origin(NamedTuple):
         return self.rgb_of(colours).flip(self.turned)
 
 
+def none_of(part: str) -> Origin:
+    """Red, green and blue themselves, which networks of `part` predict."""
+    return Origin(part, b"", lambda pixels: pixels)
+
+
 def found(pixels: Tensor, parts: Collection[str]) -> tuple[Origin, Tensor] | None:
     """The origin of pixels (1, 3, H, W), and the colours (1, 3, H, W) that are to be coded; None if unknown.
 

@@ -113,7 +113,7 @@ class LosslessModel(LatentModel):
         if not 0 < setting.largest <= ORIGIN_ERROR:
             return ()
         (pixels,) = self.analysis(x, bound(0))
-        return () if self._way(pixels.float().cpu(), bound(0))[2] is None else (bound(0),)
+        return (bound(0),) if self._way(pixels.float().cpu(), bound(0))[2].head else ()
 
     def latent_range(self, setting: MaxError) -> float:
         """One level."""
@@ -144,19 +144,15 @@ class LosslessModel(LatentModel):
     def encode(self, latents: Latents, setting: MaxError) -> list[bytes]:
         """One section of one picture's pixels."""
         coder, x, origin = self._way(latents[0].round().float().cpu(), setting)
-        if origin is None:
-            return [coder.encode(x, tuple(setting))]
         return [origin.head + coder.encode(x, tuple(setting), origin.rule)]
 
     def decode(self, sections: Sequence[bytes], setting: MaxError, size: Size) -> Latents:
         """Pixels within the error of the setting. Raises BitstreamError if sections cannot be an encoding."""
         if len(sections) != 1:
             raise BitstreamError(f"the file is damaged: {len(sections)} sections where its model writes one")
-        section = sections[0]
-        origin = None if setting.largest else colour_origins.named(section, self.parts)
-        if origin is None:
-            return (self._coder(setting).decode(section, size, tuple(setting)),)
-        coder, section = self._coder_of(origin.part), section[len(origin.head) :]
+        named = None if setting.largest else colour_origins.named(sections[0], self.parts)
+        origin = named or self._no_origin(setting)
+        coder, section = self._coder_of(origin.part), sections[0][len(origin.head) :]
         return (origin.pixels(coder.decode(section, size, tuple(setting), origin.rule)),)
 
     def construction(self) -> dict[str, str]:
@@ -177,22 +173,22 @@ class LosslessModel(LatentModel):
 
     def _measured_one(self, pixels: Tensor, setting: MaxError) -> tuple[Tensor, Tensor]:
         coder, x, origin = self._way(pixels, setting)
-        if origin is None:
-            return coder.measure(x, tuple(setting))
         colours, bits = coder.measure(x, tuple(setting), origin.rule)
         return origin.pixels(colours), bits[:, None].flip(origin.turned)[:, 0]
 
-    def _way(self, pixels: Tensor, setting: MaxError) -> tuple[PixelCoder, Tensor, Origin | None]:
+    def _way(self, pixels: Tensor, setting: MaxError) -> tuple[PixelCoder, Tensor, Origin]:
         """The coder for a picture (1, 3, H, W), what it is to code, and of what origin that is."""
-        if not setting.largest and (pixels != pixels[:, :1]).any():
-            if found := colour_origins.found(pixels, self.parts):
-                origin, colours = found
-                return self._coder_of(origin.part), colours, origin
-        return self._coder(setting), pixels, None
+        looked_for = not setting.largest and (pixels != pixels[:, :1]).any()
+        found = colour_origins.found(pixels, self.parts) if looked_for else None
+        origin, colours = found or (self._no_origin(setting), pixels)
+        return self._coder_of(origin.part), colours, origin
+
+    def _no_origin(self, setting: MaxError) -> Origin:
+        return colour_origins.none_of(NEAR if setting.largest else EXACT)
 
     def _coder(self, setting: MaxError) -> PixelCoder:
         """Coder of pixels for a setting."""
-        return self._coder_of(NEAR if setting.largest else EXACT)
+        return self._coder_of(self._no_origin(setting).part)
 
     def _coder_of(self, part: str) -> PixelCoder:
         """Coder made at first use; weights must not change afterwards."""
