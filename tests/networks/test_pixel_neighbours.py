@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Neighbours of each pass."""
 
-from vgic_lib.networks.pixel_neighbours import GRIDS, PASSES, REACH
+from vgic_lib.networks.pixel_neighbours import GRIDS, PASSES, REACH, every
 
 
 def test_neighbours_are_near_and_differ():
@@ -23,3 +23,9 @@ def test_the_first_of_the_nearest_lie_on_both_sides():
         assert list(near[: len(between)]) == between and len(between) == 2 * (1 + (down and right))
         middle = [sum(2 * moved for *_, moved in between), sum(2 * moved for _, moved, _ in between)]
         assert [total / len(between) for total in middle] == [right, down]
+
+
+def test_places_of_a_grid_in_pixels_of_the_picture():
+    rows = list(range(40))
+    assert rows[every(0, 5, 0, 0)] == [0, 2, 4, 6, 8] and rows[every(1, 3, 1, 0)] == [3, 5]
+    assert rows[every(0, 3, 1, 2)] == [4, 12, 20] and rows[every(2, 3, 0, 3)] == [32]

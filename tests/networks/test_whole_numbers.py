@@ -3,7 +3,7 @@
 
 import torch
 
-from vgic_lib.networks.whole_numbers import LARGEST, Activation, Linear, logarithm, rounded
+from vgic_lib.networks.whole_numbers import LARGEST, Activation, Linear, logarithm, planes, rounded
 
 
 def test_logarithm():
@@ -32,6 +32,7 @@ def test_products_are_the_same_with_and_without_gradients():
         layer.bias.copy_(torch.round(layer.bias * 256) / 256)
         plain = layer(x, 2.0**-4, 2.0**-6)
     assert torch.equal(plain, layer(x, 2.0**-4, 2.0**-6).detach())
-    assert torch.equal(plain.T - 0.5, layer.planes(x, 2.0**-4, 2.0**-6).detach())
+    assert torch.equal(plain.T - 0.5, planes([layer], x, 2.0**-4, 2.0**-6).detach())
+    assert torch.equal(planes([layer] * 2, x, 2.0**-4, 2.0**-6), torch.cat([plain.T - 0.5] * 2))
     exact = 64 * (layer.weight.double() @ x.T.double() / 16 + layer.bias.double())
     assert torch.equal(plain.T.double() - 0.5, exact)

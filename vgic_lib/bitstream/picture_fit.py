@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vgic_lib.bitstream.pixel_tables import LARGE_TABLE, LARGEST, tables_for
 from vgic_lib.networks.pixels import INDEX_UNIT, INPUT_GRID, PixelNetwork, Place, Terms
-from vgic_lib.networks.whole_numbers import GRID, WEIGHT_GRID
+from vgic_lib.networks.whole_numbers import GRID, WEIGHT_GRID, Linear
 
 LARGEST_WEIGHT = 255  # of what is added, in WEIGHT_GRID
 ROUNDED_SCALE = 0.16  # of a logistic density with the variance of one step of a quantiser
@@ -135,8 +135,11 @@ def _whole(weights: Tensor) -> Tensor:
 
 
 def with_weights(network: PixelNetwork, weights: Weights) -> PixelNetwork:
-    """A copy of a network to which a picture's weights are added."""
-    network = deepcopy(network)
+    """A copy of a network to which a picture's weights are added; both share all other layers."""
+    parts = [(network.passes[number], channel) for number, channel, _ in weights]
+    changed = {layer for part, channel in parts for layer in (part.straight[channel], part.out[channel])}
+    shared = {layer for layer in network.modules() if isinstance(layer, Linear)} - changed
+    network = deepcopy(network, {id(layer): layer for layer in shared})
     for (number, channel, part), whole in weights.items():
         straight, out = network.passes[number].straight[channel], network.passes[number].out[channel]
         added = whole * WEIGHT_GRID

@@ -274,4 +274,4 @@ def _is_exact() -> bool:
     """Whether products of float32 matrices keep all 24 bits now."""
     left = (torch.arange(64 * 64) * 37 % 511).view(64, 64)
     right = left.T.repeat(1, 16)
-    return torch.equal(torch.mm(left.float(), right.float()).long(), left @ right)
+    return torch.equal(torch.mm(left.float(), right.float()).double(), left.double() @ right.double())

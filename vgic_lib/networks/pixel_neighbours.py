@@ -35,3 +35,9 @@ PASSES = (
          (1, -1, -1), (1, -1, 0), (1, 1, -1), (1, 1, 0), (0, -1, 0), (0, 2, 0), (1, 0, -2), (1, 0, 1)),
     ),
 )  # fmt: skip
+
+
+def every(start: int, stop: int, offset: int, level: int) -> slice:
+    """Places `start` to `stop` of a grid of every second pixel of a level, in pixels of the picture."""
+    step = 2 << level
+    return slice(start * step + (offset << level), (stop - 1) * step + (offset << level) + 1, step)

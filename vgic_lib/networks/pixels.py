@@ -18,8 +18,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vgic_lib.networks.pixel_neighbours import GRIDS, PASSES, REACH, Neighbours, Tap
-from vgic_lib.networks.whole_numbers import GRID, Activation, Linear, logarithm, on_grid_, product, rounded
+from vgic_lib.networks.pixel_neighbours import GRIDS, PASSES, REACH, Neighbours, Tap, every
+from vgic_lib.networks.whole_numbers import (
+    GRID,
+    Activation,
+    Linear,
+    logarithm,
+    on_grid_,
+    planes,
+    product,
+    rounded,
+)
 
 CHANNELS = 3
 ORDER = (1, 0, 2)  # channels of an RGB picture in the order of coding
@@ -111,12 +120,13 @@ class PassNetwork(nn.Module):
         x = Activation.apply(self.entry(inputs[CHANNELS * len(near) :].T, INPUT_GRID, GRID))
         x = Activation.apply(self.middle(x, GRID, GRID))
         hidden, weights = self._hidden(x, 1 if rule else channels)
+        linear = planes(self.straight[: len(hidden)], straight.T, INPUT_GRID, INPUT_GRID)
         values, misses, known = [], [], []
         for c in range(len(hidden)):
             units = torch.addmm(hidden[c], torch.stack(known).T, weights[c].T) if known else hidden[c].clone()
             units = Activation.apply(units)
-            out = self.out[c].planes(units, GRID, 1)
-            mean = guess[c] + 16 * out[0] + self.straight[c].planes(straight.T, INPUT_GRID, INPUT_GRID)[0]
+            out = planes([self.out[c]], units, GRID, 1)
+            mean = guess[c] + 16 * out[0] + linear[c]
             for j in range(c):
                 gain = rounded(out[2 + j], GRID) if torch.is_grad_enabled() else on_grid_(out[2 + j], GRID)
                 mean = mean + gain.clamp(-4, 4) * misses[j]
@@ -275,7 +285,7 @@ class PixelNetwork(nn.Module):
                 def exchange(
                     c: int, mean: Tensor, index: Tensor, terms: Terms | None
                 ) -> tuple[Tensor, Tensor]:
-                    lines, columns = _every(top, bottom, down, level), _every(0, width, right, level)  # noqa: B023
+                    lines, columns = every(top, bottom, down, level), every(0, width, right, level)  # noqa: B023
                     shape = batch, bottom - top, width  # noqa: B023
                     at = Place(chosen, c, lines, columns)  # noqa: B023
                     value, miss = code(at, mean.view(shape), index.view(shape), terms)
@@ -286,9 +296,3 @@ class PixelNetwork(nn.Module):
             missing = REACH + side[1] - width, REACH + side[0] - height
             grids.append(F.pad(part, (REACH, missing[0], REACH, missing[1]), mode="replicate"))
         return whole
-
-
-def _every(start: int, stop: int, offset: int, level: int) -> slice:
-    """Places `start` to `stop` of a grid of every second pixel of a level, in pixels of the picture."""
-    step = 2 << level
-    return slice(start * step + (offset << level), (stop - 1) * step + (offset << level) + 1, step)

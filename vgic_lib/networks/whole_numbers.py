@@ -5,6 +5,8 @@ They are so few and so small that float32 adds them without rounding, in whateve
 get for given weights is checked by `bitstream.pixel_sums`.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -78,7 +80,11 @@ class Linear(nn.Module):
         """See `product`; a half is added."""
         return product(x, *self.rounded(), unit, unit_out)
 
-    def planes(self, x: Tensor, unit: float, unit_out: float) -> Tensor:
-        """Without the half, to (outputs, N), which is faster for few outputs."""
-        weight, bias = self.rounded()
-        return torch.mm(weight * (unit / unit_out), x.T).add_(bias / unit_out)
+
+def planes(layers: Sequence[Linear], x: Tensor, unit: float, unit_out: float) -> Tensor:
+    """What layers make of the same rows x (N, inputs), one below the other: (outputs of all, N).
+
+    Without the half of `product`; faster than that for few outputs.
+    """
+    weight, bias = map(torch.cat, zip(*(layer.rounded() for layer in layers), strict=True))
+    return torch.mm(weight * (unit / unit_out), x.T).add_(bias / unit_out)
