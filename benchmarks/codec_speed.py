@@ -11,6 +11,8 @@ comparison:
 
 It may also be installed beside VGIC; then --peer-python is not needed. The autoregressive peer takes about a
 minute a picture: a call of more than 10 seconds is made once.
+
+Lossless files of VGIC and of other formats take turns in one more process.
 """
 
 import argparse
@@ -22,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +42,8 @@ SEARCH_STEPS, SEARCH_TARGET_S = 100, 60
 PHOTOGRAPH = 12.0  # megapixels, of VGIC alone
 PHOTOGRAPH_TARGETS = {"compress": 4.0, "decompress": 3.0}  # seconds
 PHOTOGRAPH_GIB = 2.0  # peak of a process
+EXACT = "exact"  # the process that makes lossless files
+EXACT_TARGETS = {"compress": 2.0, "decompress": 1.0 * SIZE[0] * SIZE[1] / 1e6}  # seconds
 
 
 def vgic_calls(pixels, model):
@@ -75,13 +80,32 @@ def peer_calls(pixels, name):
     }
 
 
+def exact_calls(pixels, model):
+    """Lossless files made and read, by what is done and the format."""
+    from PIL import Image
+
+    from vgic_lib import codec
+    from vgic_lib.evaluation.exact_files import FORMATS, OURS, opened, saved
+
+    image, calls = Image.fromarray(pixels), {}
+    ways = {OURS: (partial(codec.compress, image, lossless=True), codec.decompress)}
+    ways |= {title: (partial(saved, image, *how), opened) for title, how in FORMATS.items()}
+    for title, (encode, decode) in ways.items():
+        calls[f"compress {title}"], calls[f"decompress {title}"] = encode, partial(decode, encode())
+    print(json.dumps(list(ways)), flush=True)
+    return calls
+
+
 def work(name, threads, picture, model):
     """A worker: reads what to do, line by line, and writes the seconds that it took."""
     import torch
 
     torch.set_num_threads(threads)
     pixels = np.load(picture)
-    calls = peer_calls(pixels, name) if name in PEERS else vgic_calls(pixels, model)
+    if name in PEERS:
+        calls = peer_calls(pixels, name)
+    else:
+        calls = {EXACT: exact_calls}.get(name, vgic_calls)(pixels, model)
     for line in sys.stdin:
         begun = time.perf_counter()
         calls[line.strip()]()
@@ -148,6 +172,28 @@ def compare(threads, options, picture):
     report_targets({worker.name: worker for worker in workers})
 
 
+def compare_exact(threads, options, picture):
+    """Print times and ratios of lossless files with `threads` threads."""
+    worker = Worker(sys.executable, EXACT, threads, picture, None)
+    ours = worker.note[0]
+    try:
+        for _ in range(options.rounds + 1):
+            for title in worker.note:
+                worker.time(f"compress {title}")
+                worker.time(f"decompress {title}")
+    finally:
+        worker.process.kill()
+    print(f"\n{threads} thread{'s' * (threads > 1)}, lossless    compress  decompress")
+    for title in worker.note:
+        seconds = {call: worker.median(f"{call} {title}") for call in EXACT_TARGETS}
+        ratios = (f"{seconds[call] / worker.median(f'{call} {ours}'):5.2f}" for call in seconds)
+        shown = " ".join(f"{value:8.3f} s" for value in seconds.values())
+        print(f"{title:<20} {shown}  times VGIC: {' '.join(ratios)}")
+    for call, target in EXACT_TARGETS.items():
+        verdict = "reached" if worker.median(f"{call} {ours}") <= target else "missed"
+        print(f"{call} within {target:.2f} s: {verdict}", flush=True)
+
+
 def report_targets(workers):
     for peer, call, target in TARGETS:
         if peer in workers:
@@ -210,6 +256,7 @@ def main():
         print(f"{SIZE[0]}x{SIZE[1]}, median of {options.rounds}")
         for threads in options.threads:
             compare(threads, options, picture)
+            compare_exact(threads, options, picture)
             if options.photograph:
                 photograph_row(threads, options)
 
