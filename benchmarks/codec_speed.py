@@ -214,7 +214,7 @@ def photograph_row(threads, options):
     import memory
 
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    options = argparse.Namespace(model=options.model, search_steps=0, tune="psnr")
+    options = memory.parse(["--model", options.model] if options.model else [])
     print(f"\n{threads} thread{'s' * (threads > 1)}, {PHOTOGRAPH:g} megapixels, first call, without imports")
     data = None
     for call, work in (("compress", memory.vgic_compress), ("decompress", memory.vgic_decompress)):

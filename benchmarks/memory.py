@@ -89,7 +89,7 @@ def run(name, work, *arguments):
     return seconds, gib, result
 
 
-def main():
+def parse(arguments=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -99,7 +99,11 @@ def main():
     parser.add_argument("--tune", default="psnr")
     parser.add_argument("--realism", type=float, default=0.0, help="of decompressing (default: 0)")
     parser.add_argument("--max-error", type=int, help="0 for lossless files (default: lossy)")
-    options = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main():
+    options = parse()
     target = TARGET_GIB if options.max_error is None else TARGET_EXACT_GIB
     for megapixels in options.megapixels:
         print(f"\n{megapixels:g} megapixels")
