@@ -80,7 +80,7 @@ def peer_calls(pixels, name):
     }
 
 
-def exact_calls(pixels, model):
+def exact_calls(pixels):
     """Lossless files made and read, by what is done and the format."""
     from PIL import Image
 
@@ -104,8 +104,10 @@ def work(name, threads, picture, model):
     pixels = np.load(picture)
     if name in PEERS:
         calls = peer_calls(pixels, name)
+    elif name == EXACT:
+        calls = exact_calls(pixels)
     else:
-        calls = {EXACT: exact_calls}.get(name, vgic_calls)(pixels, model)
+        calls = vgic_calls(pixels, model)
     for line in sys.stdin:
         begun = time.perf_counter()
         calls[line.strip()]()
@@ -148,6 +150,18 @@ class Worker:
         return statistics.median(times[1:] or times)
 
 
+def seconds_of(worker, title=""):
+    """Medians of compressing and of decompressing."""
+    return [worker.median(f"{call} {title}".strip()) for call in ("compress", "decompress")]
+
+
+def show(title, seconds, ours, note=""):
+    """A line of a table: seconds, and how many times ours they are."""
+    shown = " ".join(f"{value:8.3f} s" for value in seconds)
+    ratios = " ".join(f"{value / own:5.2f}" for value, own in zip(seconds, ours, strict=True))
+    print(f"{title:<16} {shown}  times VGIC: {ratios}   {note}")
+
+
 def compare(threads, options, picture):
     """Print times and ratios with `threads` threads."""
     workers = [Worker(sys.executable, "vgic", threads, picture, options.model)]
@@ -164,18 +178,15 @@ def compare(threads, options, picture):
         for worker in workers:
             worker.process.kill()
     print(f"\n{threads} thread{'s' * (threads > 1)}        compress  decompress")
-    calls = "compress", "decompress"
+    ours = seconds_of(workers[0])
     for worker in workers:
-        seconds = [f"{worker.median(call):8.3f} s" for call in calls]
-        ratios = [f"{worker.median(call) / workers[0].median(call):5.1f}" for call in calls]
-        print(f"{worker.name:<16} {' '.join(seconds)}  times VGIC: {' '.join(ratios)}   {worker.note}")
+        show(worker.name, seconds_of(worker), ours, worker.note)
     report_targets({worker.name: worker for worker in workers})
 
 
 def compare_exact(threads, options, picture):
     """Print times and ratios of lossless files with `threads` threads."""
     worker = Worker(sys.executable, EXACT, threads, picture, None)
-    ours = worker.note[0]
     try:
         for _ in range(options.rounds + 1):
             for title in worker.note:
@@ -183,14 +194,12 @@ def compare_exact(threads, options, picture):
                 worker.time(f"decompress {title}")
     finally:
         worker.process.kill()
-    print(f"\n{threads} thread{'s' * (threads > 1)}, lossless    compress  decompress")
+    print(f"\n{threads} thread{'s' * (threads > 1)}, lossless compress  decompress")
+    ours = seconds_of(worker, worker.note[0])
     for title in worker.note:
-        seconds = {call: worker.median(f"{call} {title}") for call in EXACT_TARGETS}
-        ratios = (f"{seconds[call] / worker.median(f'{call} {ours}'):5.2f}" for call in seconds)
-        shown = " ".join(f"{value:8.3f} s" for value in seconds.values())
-        print(f"{title:<20} {shown}  times VGIC: {' '.join(ratios)}")
-    for call, target in EXACT_TARGETS.items():
-        verdict = "reached" if worker.median(f"{call} {ours}") <= target else "missed"
+        show(title, seconds_of(worker, title), ours)
+    for seconds, (call, target) in zip(ours, EXACT_TARGETS.items(), strict=True):
+        verdict = "reached" if seconds <= target else "missed"
         print(f"{call} within {target:.2f} s: {verdict}", flush=True)
 
 
