@@ -11,15 +11,15 @@ The picture is a photograph from scikit-image, repeated mirror-wise. JPEG throug
 import argparse
 import io
 import multiprocessing
-import resource
 import time
 
 import numpy as np
 import skimage
+from peak import peak_bytes
 from PIL import Image
 
 TARGET_GIB, TARGET_EXACT_GIB = 8, 4  # at most, for 20 megapixels; of files within a largest error
-RSS_UNIT = 2**20  # ru_maxrss values a GiB, on Linux
+GIB = 2**30
 
 
 def photograph(width, height):
@@ -71,7 +71,7 @@ def child(connection, work, arguments):
     begun = time.perf_counter()
     result = work(*arguments)
     seconds = time.perf_counter() - begun
-    connection.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / RSS_UNIT, result))
+    connection.send((seconds, peak_bytes() / GIB, result))
 
 
 def run(name, work, *arguments):

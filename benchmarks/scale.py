@@ -11,7 +11,6 @@ tiny files through `cluster.each` as it is, and real pictures through the codec.
 import argparse
 import logging
 import os
-import resource
 import tempfile
 import time
 from functools import partial
@@ -21,6 +20,7 @@ import numpy as np
 import psutil
 import skimage
 from distributed import LocalCluster
+from peak import MIB, peak_bytes
 from PIL import Image
 
 from vgic_lib import cluster, codec, files
@@ -29,7 +29,6 @@ from vgic_lib.models import store
 from vgic_lib.models.tunes import DEFAULT_MODEL
 
 SIDE = 16  # pixels of a tiny picture
-MIB = 2**20
 
 
 def nothing(number):
@@ -101,7 +100,7 @@ def one_picture():
         print(
             f"{name:<12} {(time.process_time() - begun) / 3:.3f} core-seconds a picture of 768 x 512 pixels"
         )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MIB
+    peak = peak_bytes() / MIB
     weights = (Path(store.__file__).parents[1] / "weights" / f"{model.name}.safetensors").stat().st_size / MIB
     print(f"peak memory {peak:.0f} MiB, weights on disk {weights:.1f} MiB, file {len(data) / 1024:.1f} KiB\n")
 
@@ -148,7 +147,7 @@ def main():
         work = partial(conversion._note, compression, folder, folder, False)
         names = [(Path(f"{number}.png"), Path(f"{number}.vgic")) for number in range(options.pictures)]
         timed(f"pictures of {SIDE} x {SIDE}", work, names, writes=folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MIB
+    peak = peak_bytes() / MIB
     print(f"client and scheduler: at most {peak:.0f} MiB")
 
 

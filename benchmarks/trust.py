@@ -12,7 +12,6 @@ one. Needs Linux or macOS; takes about an hour.
 import argparse
 import csv
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from typing import NamedTuple
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), *(str(PROJECT / "tests" / name) for name in ("", "datasets", "training"))]
 
+from peak import MIB, peak_bytes  # noqa: E402
 from trust_files import damaged_exif, decoded, decoded_exact, opened_by_pillow  # noqa: E402
 from trust_pixels import kept as pixels_kept  # noqa: E402
 from trust_runs import disk_full, killed  # noqa: E402
@@ -33,7 +33,6 @@ STATE, TABLES = PROJECT / "outputs" / "trust", PROJECT / "outputs" / "results" /
 SEED = 13
 REPORT_S = 10.0  # between two lines
 FAULT = "fault"
-MIB = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss values
 
 
 class Part(NamedTuple):
@@ -98,7 +97,7 @@ def tried(name, number, count, end):
             outcome = FAULT
         outcomes[f"{case}|{outcome}"] += 1
         number += 1
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // MIB
+    peak = peak_bytes() // MIB
     facts = {"seed": SEED, "first": first, "commit": commit(), "date": f"{datetime.now(UTC):%Y-%m-%d}"}
     results = {"trials": number - first, "outcomes": outcomes, "faults": faults}
     return facts | results | {"slowest_s": round(slowest_s, 2), "peak_mib": peak}

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+"""Peak memory of this process, for the benchmarks that print it."""
+
+import re
+import resource
+import sys
+from pathlib import Path
+
+STATUS = Path("/proc/self/status")  # of Linux
+MIB = 2**20
+
+
+def peak_bytes():
+    """Largest resident memory of this process so far, in bytes.
+
+    Linux keeps it as VmHWM. getrusage's ru_maxrss, asked elsewhere, is not reset by exec there: a new process
+    would begin with the memory of the one that started it.
+    """
+    if STATUS.exists():
+        return int(re.search(r"^VmHWM:\s*(\d+) kB", STATUS.read_text(), re.M)[1]) * 2**10
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 2**10
