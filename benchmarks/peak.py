@@ -17,6 +17,6 @@ def peak_bytes():
     would begin with the memory of the one that started it.
     """
     if STATUS.exists():
-        return int(re.search(r"^VmHWM:\s*(\d+) kB", STATUS.read_text(), re.M)[1]) * 2**10
+        return int(re.search(r"^VmHWM:\s*(\d+) kB", STATUS.read_text(encoding="utf-8"), re.M)[1]) * 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 2**10
