@@ -13,8 +13,8 @@ MIB = 2**20
 def peak_bytes():
     """Largest resident memory of this process so far, in bytes.
 
-    Linux keeps it as VmHWM. getrusage's ru_maxrss, asked elsewhere, is not reset by exec there: a new process
-    would begin with the memory of the one that started it.
+    Linux keeps it as VmHWM; its ru_maxrss of getrusage, which other systems are asked for, outlives exec: a
+    new process would begin with the memory of the one that started it.
     """
     if STATUS.exists():
         return int(re.search(r"^VmHWM:\s*(\d+) kB", STATUS.read_text(encoding="utf-8"), re.M)[1]) * 2**10
