@@ -3,7 +3,7 @@
 
 A scheduler in this process and two workers on loopback; all times are CPU time, so other work on the machine
 does not count. First jobs that do nothing, in batches of several sizes: what a task costs. Then a run of many
-tiny files through `cluster.each` as it is, and real pictures through the codec.
+tiny files through `cluster.each` as it is, real pictures through the codec, and searches here and there.
 
     python benchmarks/scale.py [--jobs 100000] [--pictures 200]
 """
@@ -29,6 +29,7 @@ from vgic_lib.models import store
 from vgic_lib.models.tunes import DEFAULT_MODEL
 
 SIDE = 16  # pixels of a tiny picture
+SEARCH_STEPS = 20
 
 
 def nothing(number):
@@ -84,9 +85,31 @@ def overheads(timed):
         print(f"  {batch_s / task_s:8.0f} workers with batches of {batch_s:g} s")
 
 
+def photograph():
+    """A picture of 768 x 512 pixels."""
+    return Image.fromarray(np.tile(skimage.data.astronaut(), (1, 2, 1))[:, :768])
+
+
+def search(image, number):
+    codec.compress(image, search_steps=SEARCH_STEPS)
+    return ""
+
+
+def searches(timed):
+    """CPU time of a latent search on a worker over that of one here."""
+    jobs, work = range(2), partial(search, photograph())
+    here = []
+    for _ in jobs:
+        begun = time.process_time()
+        work(0)
+        here.append(time.process_time() - begun)
+    there = timed(f"search of {SEARCH_STEPS} steps", work, jobs)[1] / len(jobs)
+    print(f"a search on a worker takes {there / min(here):.2f} times the CPU time of one here")
+
+
 def one_picture():
     """CPU seconds of a picture of 768 x 512 pixels, and peak memory of this process."""
-    image = Image.fromarray(np.tile(skimage.data.astronaut(), (1, 2, 1))[:, :768])
+    image = photograph()
     model = store.load_model(DEFAULT_MODEL)
     data = codec.compress(image, model=model)
     for name, work in (
@@ -147,6 +170,7 @@ def main():
         work = partial(conversion._note, compression, folder, folder, False)
         names = [(Path(f"{number}.png"), Path(f"{number}.vgic")) for number in range(options.pictures)]
         timed(f"pictures of {SIDE} x {SIDE}", work, names, writes=folder)
+        searches(timed)
     peak = peak_bytes() / MIB
     print(f"client and scheduler: at most {peak:.0f} MiB")
 

@@ -3,6 +3,7 @@
 
 import dataclasses
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.jobs import fail, kill_at_three, write_slowly
+from helpers.jobs import fail, faults_of_reuse, kill_at_three, write_slowly
 from helpers.tiny_hyperprior import tiny_model
 from helpers.workbook import COUNT, TABLE, write_notebook, write_profile
 from PIL import Image
@@ -135,6 +136,12 @@ def test_a_job_that_kills_its_workers_costs_itself_alone(at):
     results = collected(range(9), kill_at_three, at)
     assert isinstance(results.pop(3), ClusterError)
     assert results == {number: number for number in range(9) if number != 3}
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc of glibc")
+def test_workers_use_freed_memory_again(at):
+    pages, count = (8 << 20) // 4096, 100
+    assert collected([count], faults_of_reuse, at)[0] < 10 * pages
 
 
 def test_errors_of_a_job(at):

@@ -24,3 +24,13 @@ def kill_at_three(number):
 
 def fail(number):
     raise [ParameterError("refused"), ZeroDivisionError("a fault of ours")][number]
+
+
+def faults_of_reuse(count):
+    """Page faults of this process while it fills 8 MiB time after time."""
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(count):
+        b"1" * (8 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
