@@ -49,6 +49,17 @@ def test_an_interrupted_bench_keeps_what_it_measured(
     assert [row.bits for row in results.read_rows(context.folder / "measured.csv")] == [4, 6]
 
 
+def test_files_of_other_code_are_told(
+    model: FakeModel, picture: measure.Picture, context: measure.Context
+) -> None:
+    bench = bench_module.Bench(context)
+    bench.run([picture], points_of(model, [4, 8]), "ours")
+    assert bench_module.Bench(context).of_other_code() == ""
+    assert bench_module.Bench(context._replace(commit="later"), overwrite=True).of_other_code() == ""
+    told = bench_module.Bench(context._replace(commit="later")).of_other_code()
+    assert told.startswith(f"2 files keep what other code measured ({context.commit})")
+
+
 def test_matched_files_are_as_long_as_their_targets(
     model: FakeModel, picture: measure.Picture, context: measure.Context
 ) -> None:

@@ -102,6 +102,18 @@ class Bench:
         """Pickle as a bench that keeps its rows in the same table, and knows the device that it runs on."""
         return _elsewhere, (self.context._replace(folder=self.context.folder.absolute()), self._overwrite)
 
+    def of_other_code(self) -> str:
+        """How many files of earlier runs stand as other code measured them; empty if none."""
+        others = [
+            row.commit or "no commit" for row in self._done.values() if row.commit != self.context.commit
+        ]
+        if not others:
+            return ""
+        names = ", ".join(sorted(set(others)))
+        return (
+            f"{len(others)} files keep what other code measured ({names}): -p overwrite true measures again"
+        )
+
     def run(self, pictures: Sequence[Picture], points: Sequence[Point], label: str) -> list[Row]:
         """One row for each picture at each point, with a progress bar.
 
