@@ -29,6 +29,8 @@ def main():
     run = parser.parse_args().run
     folder = paths.compression_dir(run)
     rows = results.read_rows(folder / "rows.csv")
+    if not rows:
+        parser.error(f"no rows in {folder}: vgic run --profile paper --run {run}")
     deltas = rate_distortion.picture_table(results.to_frame(rows)).sort_values("VGIC")
     print(deltas.to_string(index=False, float_format="%.1f"))
     bench = Bench(make_context(run, seed=0))
