@@ -33,7 +33,7 @@ COMMON = {
 def configs(codec):
     """A run of each kind by name; `codec` is the path of weights of a tiny codec."""
     return {
-        "nested": replace(NESTED, batch=4, **COMMON),
+        "nested": replace(NESTED, batch=4, learning_rate=1e-4, **COMMON),
         "adversarial": replace(ADVERSARIAL, batch=2, head_start=4, adversarial_from=0.3, **COMMON),
         "hyperprior": replace(TINY, late_crop_side=32, batch=8, **COMMON),
         "head": HeadConfig(

@@ -25,7 +25,6 @@ from vgic_lib.training.loop import CHECKPOINT, METRICS_FILE, Trainer
 from vgic_lib.training.presets import PRESETS
 
 KINDS = tuple(configs(""))
-ROUNDED_ALIKE = 8  # steps before a latent may lie so near the middle that it is rounded the other way
 RUN = configs("")["hyperprior"]
 START = PRESETS["hyperprior-cpu"]
 
@@ -71,8 +70,7 @@ def test_two_processes_have_the_losses_of_one_with_the_same_crops(one, two, kind
     assert [row["step"] for row in ours] == [str(step + 1) for step in range(STEPS)]
     for row, expected in zip(ours, theirs, strict=True):
         assert row["processes"] == "2" and "processes" not in expected
-        near = 1e-5 if int(row["step"]) <= ROUNDED_ALIKE else 1e-3
-        assert losses(row) == pytest.approx(losses(expected), rel=near, abs=1.1e-5)  # of five decimals
+        assert losses(row) == pytest.approx(losses(expected), rel=1e-5, abs=1.1e-5)  # of five decimals
         shares = [
             float(row[name]) - float(expected[name])
             for name in row
