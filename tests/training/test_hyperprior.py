@@ -16,6 +16,7 @@ from vgic_lib.metrics.ssimulacra2 import ssimulacra2
 from vgic_lib.models.complexity import flops
 from vgic_lib.models.store import as_stored, load_model, save_model
 from vgic_lib.networks.hyperprior import Architecture
+from vgic_lib.networks.quality import at_quality
 from vgic_lib.training import hyperprior, loop
 from vgic_lib.training.config import HyperpriorConfig
 from vgic_lib.training.export import make_model
@@ -124,6 +125,27 @@ def test_training_goes_on_from_weights(tmp_path):
     moved = trainer.task.network.state_dict()
     assert not torch.equal(moved["context.out.1.weight"], kept["context.out.1.weight"])
     assert torch.equal(load_model(str(path)).network.state_dict()["log_gain"], kept["log_gain"])
+
+
+def test_training_goes_on_over_another_range_of_rates(tmp_path):
+    path = tmp_path / "start.safetensors"
+    trained = Trainer(replace(TINY, steps=3, learning_rate=1e-2), pictures())
+    for _ in range(3):
+        trained.train_step()
+    save_model(make_model(trained.averaged(), TINY), path, "the start")
+    low = TINY.lambda_low * (TINY.lambda_low / TINY.lambda_high) ** (1 / 7)  # an anchor of before lower
+    trainer = Trainer(replace(TINY, start_from=str(path), lambda_low=low), pictures())
+    crops = torch.stack([torch.from_numpy(p[:32, :32].copy()) for p in pictures()[:2]])
+    x = crops.permute(0, 3, 1, 2).float() / 255
+    before, after = load_model(str(path)).network, trainer.averaged()[0]
+    anchors = torch.arange(8.0)
+    for old, new in zip(before.parameters(), after.parameters(), strict=True):
+        if old.ndim == 2 and len(old) == 8:
+            torch.testing.assert_close(new, at_quality(old, anchors * 8 / 7 - 1), rtol=2e-3, atol=2e-3)
+        else:
+            assert torch.equal(new, old)
+    lowest = after(x, torch.zeros(2))[1]
+    assert (lowest < before(x, torch.zeros(2))[1]).all()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Tables over quality, so that one set of weights serves all rates."""
 
+import math
 from typing import TypeVar
 
 from torch import Tensor
@@ -13,7 +14,7 @@ ANCHORS = 8  # qualities at which gains and other tables are stored
 def at_quality(table: Tensor, quality: Tensor) -> Tensor:
     """Rows of `table` (ANCHORS, C) at `quality` (B,) from 0, linearly interpolated: (B, C).
 
-    Beyond ANCHORS - 1, the line through the last two anchors goes on.
+    Below 0 and beyond ANCHORS - 1, the line through the nearest two anchors goes on.
     """
     low = quality.floor().clamp(0, ANCHORS - 2)
     weight = (quality - low)[:, None].to(table)
@@ -24,6 +25,11 @@ def at_quality(table: Tensor, quality: Tensor) -> Tensor:
 def geometric(low: float, high: float, share: Share) -> Share:
     """What lies at `share`, 0 to 1, of the way from `low` to `high` in equal factors: lambda over quality."""
     return low * (high / low) ** share
+
+
+def geometric_share(low: float, high: float, value: Tensor) -> Tensor:
+    """The share at which `geometric` is `value`."""
+    return (value / low).log() / math.log(high / low)
 
 
 def least_index(quality: float) -> int:

@@ -13,7 +13,7 @@ from vgic_lib.metrics.ssimulacra2 import ssimulacra2
 from vgic_lib.models.hyperprior import HyperpriorModel
 from vgic_lib.networks.hyperprior import Hyperprior
 from vgic_lib.networks.lapped import BLOCK
-from vgic_lib.networks.quality import ANCHORS
+from vgic_lib.networks.quality import ANCHORS, geometric_share
 from vgic_lib.networks.shared_random import uniform_like
 from vgic_lib.training.config import HyperpriorConfig
 from vgic_lib.training.crops import CropSampler
@@ -26,14 +26,19 @@ VALIDATION_SIDE = 256  # pixels at most
 VALIDATION_QUALITIES = (0.0, 2.0, 4.5, 7.0)
 
 
-def _trained(config: HyperpriorConfig) -> Hyperprior:
-    """The network that `start_from` names. Raises ModelError if it is not of the architecture configured."""
-    network = trained_model(config.start_from, HyperpriorModel).network
-    ours, theirs = asdict(config.architecture), asdict(network.architecture)
+def _start_from_trained(network: Hyperprior, config: HyperpriorConfig) -> None:
+    """Take the weights that `start_from` names; in the same tune, for other lambdas, move their tables there.
+
+    Raises ModelError if they are not of the architecture configured.
+    """
+    model = trained_model(config.start_from, HyperpriorModel)
+    ours, theirs = asdict(config.architecture), asdict(model.network.architecture)
     different = ", ".join(f"{k}={theirs[k]}" for k in theirs if theirs[k] != ours[k])
     if different:
         raise ModelError(f"start_from: {config.start_from!r} has other sizes; set {different}")
-    return network
+    network.load_state_dict(model.network.state_dict())
+    if model.tune == config.tune and model.lambdas != (config.lambda_low, config.lambda_high):
+        network.move_tables(geometric_share(*model.lambdas, trade_off(config, torch.arange(ANCHORS))))
 
 
 class HyperpriorTask(Task):
@@ -48,7 +53,7 @@ class HyperpriorTask(Task):
         super().__init__(config, device)
         network = Hyperprior(config.architecture)
         if config.start_from:
-            network.load_state_dict(_trained(config).state_dict())
+            _start_from_trained(network, config)
         else:
             self._initialise(network, sampler)
         self.network = _arranged(network, device)

@@ -27,7 +27,7 @@ PRESETS = {
     "hyperprior-cpu": HyperpriorConfig(late_from=0.8, learning_rate=1e-3, table_rate=2.0, entropy_rate=2.0),
     "hyperprior-eye": HyperpriorConfig(
         start_from="hyperprior", tune="eye", optimizer="soap", beta2=0.95,
-        lambda_low=0.002, lambda_high=0.39, crop_side=256, batch=16,
+        lambda_low=0.0007, lambda_high=0.39, crop_side=256, batch=16,
         ema_decay=0.998, warmup_steps=100, steps=2800, learning_rate=8e-4, table_rate=2.0, entropy_rate=2.0,
     ),
     "head": HeadConfig(),
