@@ -14,6 +14,7 @@ from safetensors import safe_open
 from vgic_lib.errors import ModelError, ParameterError
 from vgic_lib.models.store import find_head, load_model, save_model
 from vgic_lib.networks.head import noise_like
+from vgic_lib.networks.quality import at_quality
 from vgic_lib.training import head
 from vgic_lib.training.export import make_model
 from vgic_lib.training.head import HeadTask
@@ -115,6 +116,14 @@ def test_a_trained_head_is_found_by_its_codec(tmp_path, home, config):
         find_head(load_model("hyperprior"))
     later = Trainer(replace(config, head_of=config.start_from), pictures()).task.head
     assert_same(later.state_dict(), found.network.state_dict())
+    wider, (low, high) = tiny_model(), body.lambdas
+    wider.lambdas = low * (low / high) ** (1 / 7), high  # an anchor of before lower
+    save_model(wider, tmp_path / "wider.safetensors", "for lower rates, too")
+    start = str(tmp_path / "wider.safetensors")
+    moved = Trainer(replace(config, start_from=start, head_of=config.start_from), pictures()).task.head
+    for stage, old in zip(moved.stages, found.network.stages, strict=True):
+        there = at_quality(old.bias.table, torch.arange(8.0) * 8 / 7 - 1)
+        torch.testing.assert_close(stage.bias.table.detach(), there)
     with pytest.raises(ModelError, match="head_of: .* of other sizes"):
         Trainer(replace(config, head_of="hyperprior-eye"), pictures())
 

@@ -181,13 +181,6 @@ class Hyperprior(nn.Module):
         self.context.base.copy_(scale_index(scale) / INDEX_UNIT)
         self.context.norm.copy_(2 ** -scale[ANCHORS // 2].clamp(min=0.25).log2().round())
 
-    @torch.no_grad()
-    def move_tables(self, shares: Tensor) -> None:
-        """Give anchors the rows of other qualities: `shares` (ANCHORS,) of the range, also beyond 0..1."""
-        for parameter in self.parameters():
-            if parameter.ndim == 2 and len(parameter) == ANCHORS:
-                parameter.copy_(at_quality(parameter, (ANCHORS - 1) * shares.to(parameter)))
-
     def latent(self, x: Tensor, quality: Tensor) -> Tensor:
         """Continuous y (B, M, H/16, W/16) in quantiser steps, of pixels (B, 3, H, W) in [0, 1]."""
         gain = at_quality(self.log_gain, quality).exp()

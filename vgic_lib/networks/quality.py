@@ -4,7 +4,8 @@
 import math
 from typing import TypeVar
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 Share = TypeVar("Share", float, Tensor)
 
@@ -27,9 +28,16 @@ def geometric(low: float, high: float, share: Share) -> Share:
     return low * (high / low) ** share
 
 
-def geometric_share(low: float, high: float, value: Tensor) -> Tensor:
-    """The share at which `geometric` is `value`."""
-    return (value / low).log() / math.log(high / low)
+@torch.no_grad()
+def move_tables(network: nn.Module, before: tuple[float, float], after: tuple[float, float]) -> None:
+    """Move a network's tables over quality to where lambda is after its range, (low, high), has changed."""
+    if before == after:
+        return
+    lambdas = geometric(*after, torch.arange(ANCHORS) / (ANCHORS - 1))
+    shares = (lambdas / before[0]).log() / math.log(before[1] / before[0])
+    for parameter in network.parameters():
+        if parameter.ndim == 2 and len(parameter) == ANCHORS:
+            parameter.copy_(at_quality(parameter, (ANCHORS - 1) * shares))
 
 
 def least_index(quality: float) -> int:

@@ -20,7 +20,7 @@ from vgic_lib.models.head import RealismHead
 from vgic_lib.models.hyperprior import HyperpriorModel
 from vgic_lib.models.store import find_head, load_model
 from vgic_lib.networks.head import Head, PatchDiscriminator, noise_like, noise_shape
-from vgic_lib.networks.hyperprior import Hyperprior
+from vgic_lib.networks.quality import move_tables
 from vgic_lib.networks.shared_random import normal_like, uniform_like
 from vgic_lib.search.objectives import TERMS
 from vgic_lib.training.crops import CropSampler
@@ -36,12 +36,17 @@ SHAKE = 0.005  # deviation of the random step, about one 8-bit level
 DISTANCES = "mse", "features", "texture", "spectra"
 
 
-def _trained(config: HeadConfig, body: Hyperprior) -> Head:
-    """The head that `head_of` names. Raises ModelError if there is none for a codec of these sizes."""
-    head = find_head(load_model(config.head_of))
-    if head.sizes != body.architecture:
+def _start_from_head(network: Head, config: HeadConfig, body: HyperpriorModel) -> None:
+    """Take the weights of the head that `head_of` names, their tables moved to the lambdas of `body`.
+
+    Raises ModelError if there is none for a codec of these sizes.
+    """
+    before = load_model(config.head_of)
+    head = find_head(before)
+    if head.sizes != body.network.architecture:
         raise ModelError(f"head_of: the head of {config.head_of!r} is for a codec of other sizes")
-    return head.network
+    network.load_state_dict(head.network.state_dict())
+    move_tables(network, before.lambdas, body.lambdas)
 
 
 class HeadTask(Task):
@@ -55,10 +60,11 @@ class HeadTask(Task):
                 head as `head_of` says, or one of other sizes.
         """
         super().__init__(config, device)
-        self.body = trained_model(config.start_from, HyperpriorModel).network.to(device)
+        model = trained_model(config.start_from, HyperpriorModel)
+        self.body = model.network.to(device)
         self.head = Head(self.body.architecture)
         if config.head_of:
-            self.head.load_state_dict(_trained(config, self.body).state_dict())
+            _start_from_head(self.head, config, model)
         else:
             self.head.start_from(self.body.synthesis)
         self.head.to(device, memory_format=torch.channels_last)

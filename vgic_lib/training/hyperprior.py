@@ -13,7 +13,7 @@ from vgic_lib.metrics.ssimulacra2 import ssimulacra2
 from vgic_lib.models.hyperprior import HyperpriorModel
 from vgic_lib.networks.hyperprior import Hyperprior
 from vgic_lib.networks.lapped import BLOCK
-from vgic_lib.networks.quality import ANCHORS, geometric_share
+from vgic_lib.networks.quality import ANCHORS, move_tables
 from vgic_lib.networks.shared_random import uniform_like
 from vgic_lib.training.config import HyperpriorConfig
 from vgic_lib.training.crops import CropSampler
@@ -27,7 +27,7 @@ VALIDATION_QUALITIES = (0.0, 2.0, 4.5, 7.0)
 
 
 def _start_from_trained(network: Hyperprior, config: HyperpriorConfig) -> None:
-    """Take the weights that `start_from` names; in the same tune, for other lambdas, move their tables there.
+    """Take the weights that `start_from` names; move their tables to its lambdas in the same tune.
 
     Raises ModelError if they are not of the architecture configured.
     """
@@ -37,8 +37,8 @@ def _start_from_trained(network: Hyperprior, config: HyperpriorConfig) -> None:
     if different:
         raise ModelError(f"start_from: {config.start_from!r} has other sizes; set {different}")
     network.load_state_dict(model.network.state_dict())
-    if model.tune == config.tune and model.lambdas != (config.lambda_low, config.lambda_high):
-        network.move_tables(geometric_share(*model.lambdas, trade_off(config, torch.arange(ANCHORS))))
+    if model.tune == config.tune:
+        move_tables(network, model.lambdas, (config.lambda_low, config.lambda_high))
 
 
 class HyperpriorTask(Task):
