@@ -42,7 +42,7 @@ def test_means_of_an_arm_and_the_distance_of_its_patches(judged, monkeypatch):
     assert table["arm"].tolist() == ["few", "many"]
     assert table["psnr_db"].tolist() == rows.groupby("arm")["psnr_db"].mean().tolist()
     assert table["patch_distance"][1] < table["patch_distance"][0]
-    assert {column.name for column in adversary.columns()} == {*table} | {"updates"}
+    assert {column.name for column in adversary.columns()} == {*table} | {"updates", "num_channels"}
 
 
 def test_the_comparison_names_arms_and_scores(judged):

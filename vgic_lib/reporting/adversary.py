@@ -29,7 +29,7 @@ MODELS = {"nested weights": "vaegan-4", "with the adversary": "vaegan-adversaria
 JUDGES = ("ssimulacra2", "st_lpips")  # of `perceptual.judges`
 QUALITY = 50  # of the VAE-GAN: 6 bits
 SIDE = 256  # pixels: centres are judged
-CAPTION = "Four channels, 6 bits, trained on from the same weights with the adversary and without it."
+CAPTION = "Networks of n channels, 6 bits, trained on from the same weights with the adversary and without it."
 NOTES = (
     "Means over the centres (256 x 256) of photographs that no training and no choice has seen; files, "
     "decoded. Updates: of encoder and generator. Patch distance: kernel distance between the patches of "
@@ -40,7 +40,7 @@ _SMOOTH = 9  # steps of a running mean
 
 
 def load() -> pd.DataFrame:
-    """Means of each arm over validation photographs, one line for each arm."""
+    """Means of each arm over photographs, one line for each arm and channel count (`num_channels`)."""
     return pd.read_csv(TABLE)
 
 
@@ -56,6 +56,7 @@ def columns() -> list[Column]:
     titles |= {"ssimulacra2": "SSIMULACRA2", "st_lpips": "ST-LPIPS"}
     scores = [Column(name, titles[name], count) for name, count in digits.items()]
     return [
+        Column("num_channels", "n", 0),
         Column("arm", "Weights"),
         Column("updates", "Updates", 0),
         *scores,
