@@ -29,7 +29,7 @@ MODELS = {"nested weights": "vaegan-4", "with the adversary": "vaegan-adversaria
 JUDGES = ("ssimulacra2", "st_lpips")  # of `perceptual.judges`
 QUALITY = 50  # of the VAE-GAN: 6 bits
 SIDE = 256  # pixels: centres are judged
-CAPTION = "Networks of n channels, 6 bits, trained on from the same weights with the adversary and without it."
+CAPTION = "n channels, 6 bits, trained on from the same weights with the adversary and without it."
 NOTES = (
     "Means over the centres (256 x 256) of photographs that no training and no choice has seen; files, "
     "decoded. Updates: of encoder and generator. Patch distance: kernel distance between the patches of "
