@@ -81,7 +81,7 @@ def main():
     )
     for name in ("--folder", "--validation-folder", "--judge-folder"):
         parser.add_argument(name, required=True)
-    parser.add_argument("--num-channels", type=int, default=SHIPPED, choices=(2, 4, 8, 16, 28))
+    parser.add_argument("--num-channels", type=int, default=SHIPPED, choices=PRESETS["nested"].num_channels)
     options = parser.parse_args()
     n = options.num_channels
     photographs = with_validation(
