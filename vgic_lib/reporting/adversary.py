@@ -33,7 +33,8 @@ CAPTION = "n channels, 6 bits, trained on from the same weights with the adversa
 NOTES = (
     "Means over the centres (256 x 256) of photographs that no training and no choice has seen; files, "
     "decoded. Updates: of encoder and generator. Patch distance: kernel distance between the patches of "
-    "originals and those of reconstructions; lower is closer to photographs."
+    "originals and those of reconstructions; lower is closer to photographs. Each n was judged on other "
+    "photographs, so its lines compare with each other only."
 )
 COLOURS = (GRAY, CYCLE[1], ACCENT)  # of the runs with a discriminator
 _SMOOTH = 9  # steps of a running mean
