@@ -8,7 +8,7 @@ from torch import nn
 
 from vgic_lib.models import store
 from vgic_lib.networks import stages
-from vgic_lib.networks.stages import Pointwise, cells, coarse, upsample
+from vgic_lib.networks.stages import Halving, Pointwise, cells, coarse, upsample
 
 
 def test_a_pointwise_convolution_is_a_convolution():
@@ -18,6 +18,35 @@ def test_a_pointwise_convolution_is_a_convolution():
     assert torch.allclose(layer(x), expected, atol=1e-6)
     shuffled = upsample(5, 2)
     assert shuffled(x).shape == (2, 2, 6, 8)
+
+
+def used_memory():
+    """Leave numbers in what the next tensors are likely to get."""
+    [torch.full((4**exponent,), 1e30) for exponent in range(2, 11) for _ in range(6)]
+
+
+@pytest.mark.parametrize("channels", [(8, 4), (96, 192)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (8, 1), (38, 2), (2, 38), (3, 5), (16, 24)])
+def test_halving_in_bfloat16_is_halving(channels, size):
+    """Whatever memory held before: output and gradients once held it where a convolution is all padding."""
+    torch.manual_seed(0)
+    layer, x = (
+        Halving(*channels),
+        torch.randn(8, channels[0], *size).contiguous(memory_format=torch.channels_last),
+    )
+    results = []
+    for fast in (False, True):
+        layer.zero_grad()
+        picture = x.clone().requires_grad_()
+        used_memory()
+        with torch.autocast("cpu", torch.bfloat16, enabled=fast):
+            halved = layer(picture)
+        used_memory()
+        halved.float().square().sum().backward()
+        results.append([halved, picture.grad, layer.weight.grad, layer.bias.grad])
+    assert results[0][0].shape == (8, channels[1], -(-size[0] // 2), -(-size[1] // 2))
+    for exact, close in zip(*results, strict=True):
+        assert (close.float() - exact).norm() < 0.02 * exact.norm()
 
 
 def test_cells_are_those_of_pixel_unshuffle():

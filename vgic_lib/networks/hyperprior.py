@@ -21,7 +21,7 @@ from vgic_lib.networks.lapped import BLOCK, LappedAnalysis, LappedSynthesis, ini
 from vgic_lib.networks.logistic import residual_bits, scale_index
 from vgic_lib.networks.quality import ANCHORS, at_quality
 from vgic_lib.networks.shared_random import uniform_like
-from vgic_lib.networks.stages import Pointwise, Stage, cells, coarse, upsample, zero
+from vgic_lib.networks.stages import Halving, Pointwise, Stage, cells, coarse, upsample, zero
 
 QUARTER, EIGHTH = 4, 8  # sides in pixels of the cells that make positions at these scales
 CORRECTION = 0.1  # unit of what the networks add to the linear transforms: keeps early steps small
@@ -38,8 +38,8 @@ class Analysis(nn.Module):
         self.stages = nn.ModuleList(
             [
                 Stage(nn.Conv2d(3 * QUARTER**2, quarter, 3, padding=1), quarter, blocks[0]),
-                Stage(nn.Conv2d(quarter, eighth, 3, 2, padding=1), eighth, blocks[1]),
-                Stage(nn.Conv2d(eighth, sixteenth, 3, 2, padding=1), sixteenth, blocks[2]),
+                Stage(Halving(quarter, eighth), eighth, blocks[1]),
+                Stage(Halving(eighth, sixteenth), sixteenth, blocks[2]),
             ]
         )
         self.last = zero(nn.Conv2d(sixteenth, latent, 3, padding=1))
@@ -117,9 +117,9 @@ class HyperAnalysis(nn.Sequential):
         super().__init__(
             nn.Conv2d(latent, width, 3, padding=1),
             nn.LeakyReLU(0.1),
-            nn.Conv2d(width, width, 3, 2, padding=1),
+            Halving(width, width),
             nn.LeakyReLU(0.1),
-            nn.Conv2d(width, hyper_latent, 3, 2, padding=1),
+            Halving(width, hyper_latent),
         )
 
 

@@ -66,6 +66,24 @@ class Pointwise(nn.Conv2d):
         return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
+class Halving(nn.Conv2d):
+    """A 3x3 convolution to half the height and width, rounded up.
+
+    Where one row or column comes out, not in bfloat16: for weights that meet nothing but padding, oneDNN
+    (torch 2.15) then reads or leaves memory that nobody has written (docs/LOG.md).
+    """
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(channels_in, channels_out, 3, 2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C', ceil(H / 2), ceil(W / 2))."""
+        if min(x.shape[2:]) > 2:
+            return super().forward(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
+
+
 def upsample(channels_in: int, channels_out: int) -> nn.Module:
     """A layer (B, C, H, W) to (B, C', 2H, 2W)."""
     return nn.Sequential(Pointwise(channels_in, 4 * channels_out), nn.PixelShuffle(2))
