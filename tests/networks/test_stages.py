@@ -30,10 +30,8 @@ def used_memory():
 def test_halving_in_bfloat16_is_halving(channels, size):
     """Whatever memory held before: output and gradients once held it where a convolution is all padding."""
     torch.manual_seed(0)
-    layer, x = (
-        Halving(*channels),
-        torch.randn(8, channels[0], *size).contiguous(memory_format=torch.channels_last),
-    )
+    layer = Halving(*channels)
+    x = torch.randn(8, channels[0], *size).contiguous(memory_format=torch.channels_last)
     results = []
     for fast in (False, True):
         layer.zero_grad()
