@@ -2,7 +2,8 @@
 """Speed of VGIC's codec beside two learned codecs of CompressAI, on one picture, in one run.
 
 Each codec works in a process of its own, and all take turns: what slows the machine slows them all. The
-medians count. VGIC is timed from picture to file bytes and back, its peers from tensor to strings and back.
+medians count. VGIC is timed from picture to file bytes and back, its peers from tensor to strings and back:
+as they come, and once more with glibc told to keep freed memory, which VGIC tells it by itself.
 Their random weights do for timing. CompressAI is not one of VGIC's dependencies; without it there is no
 comparison:
 
@@ -33,6 +34,8 @@ SIZE = 768, 512  # pixels
 SLOW_S = 10.0  # a call that takes longer is neither warmed up nor repeated
 PEERS = ("mbt2018_mean", "cheng2020_anchor")
 PEER_QUALITY = 4  # 1 to 8
+KEPT = ", keeps memory"  # a peer whose process keeps freed memory, as VGIC's does by itself
+KEPT_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}  # glibc's names
 TARGETS = (  # peer, what is done, how many times as fast VGIC has to be
     ("mbt2018_mean", "decompress", 5),
     ("cheng2020_anchor", "decompress", 30),
@@ -117,7 +120,7 @@ def work(name, threads, picture, model):
 class Worker:
     """A process with one codec in it."""
 
-    def __init__(self, python, name, threads, picture, model):
+    def __init__(self, python, name, threads, picture, model, variant=""):
         command = [python, __file__, "--work", name, "--threads", str(threads), "--picture", str(picture)]
         command += ["--model", model] if model else []
         self.process = subprocess.Popen(
@@ -126,8 +129,9 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             encoding="utf-8",
+            env=os.environ | (KEPT_MEMORY if variant == KEPT else {}),
         )
-        self.name, self.seconds = name, {}
+        self.name, self.seconds = name + variant, {}
         self.note = self.answer()
 
     def answer(self):
@@ -159,14 +163,19 @@ def show(title, seconds, ours, note=""):
     """A line of a table: seconds, and how many times ours they are."""
     shown = " ".join(f"{value:8.3f} s" for value in seconds)
     ratios = " ".join(f"{value / own:5.2f}" for value, own in zip(seconds, ours, strict=True))
-    print(f"{title:<16} {shown}  times VGIC: {ratios}   {note}")
+    print(f"{title:<30} {shown}  times VGIC: {ratios}   {note}")
 
 
 def compare(threads, options, picture):
     """Print times and ratios with `threads` threads."""
     workers = [Worker(sys.executable, "vgic", threads, picture, options.model)]
     if options.peer_python:
-        workers += [Worker(options.peer_python, peer, threads, picture, "") for peer in options.peers]
+        common = threads, picture, ""
+        workers += [
+            Worker(options.peer_python, peer, *common, variant)
+            for peer in options.peers
+            for variant in ("", KEPT)
+        ]
     try:
         for _ in range(options.rounds + 1):
             for call in ("compress", "decompress"):
@@ -177,7 +186,7 @@ def compare(threads, options, picture):
     finally:
         for worker in workers:
             worker.process.kill()
-    print(f"\n{threads} thread{'s' * (threads > 1)}        compress  decompress")
+    print(f"\n{threads} thread{'s' * (threads > 1)}                      compress  decompress")
     ours = seconds_of(workers[0])
     for worker in workers:
         show(worker.name, seconds_of(worker), ours, worker.note)
@@ -194,7 +203,7 @@ def compare_exact(threads, options, picture):
                 worker.time(f"decompress {title}")
     finally:
         worker.process.kill()
-    print(f"\n{threads} thread{'s' * (threads > 1)}, lossless compress  decompress")
+    print(f"\n{threads} thread{'s' * (threads > 1)}, lossless               compress  decompress")
     ours = seconds_of(worker, worker.note[0])
     for title in worker.note:
         show(title, seconds_of(worker, title), ours)

@@ -114,7 +114,7 @@ def to_tensor(image: Image.Image) -> "torch.Tensor":
 
 def to_image(x: "torch.Tensor") -> Image.Image:
     """Picture of mode "RGB" from x (1, 3, H, W) in [0, 1], clamped and rounded to 8 bits."""
-    pixels = (x.detach()[0].clamp(0, 1) * 255).round().byte()
+    pixels = (x.detach()[0] * 255).round_().clamp_(0, 255).byte()
     return Image.fromarray(pixels.permute(1, 2, 0).contiguous().cpu().numpy())
 
 

@@ -4,10 +4,8 @@
 A scheduler imports this module, too, so it imports little.
 """
 
-import ctypes
 import os
 import pickle
-import platform
 import signal
 import time
 import warnings
@@ -21,9 +19,6 @@ from vgic_lib.errors import ClusterError, PictureWarning, VgicError
 
 if TYPE_CHECKING:
     from distributed import Worker, WorkerPlugin
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # options of mallopt, as glibc's malloc.h numbers them
-LARGEST_KEPT = 32 << 20  # bytes; glibc takes no larger M_MMAP_THRESHOLD on 64-bit machines
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -116,7 +111,7 @@ def plugin(own: bool) -> "WorkerPlugin":
     class Quiet(WorkerPlugin):
         def setup(self, worker: "Worker") -> None:
             os.environ["VGIC_PROGRESS"] = "0"
-            _keep_freed_memory()
+            environment.keep_freed_memory()
             if os.environ.get("OMP_NUM_THREADS") != "1":  # as a nanny sets it; torch takes seconds to import
                 import torch
 
@@ -125,15 +120,3 @@ def plugin(own: bool) -> "WorkerPlugin":
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     return Quiet()
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc reuse freed memory, up to where its own adaptation ends (mallopt(3)).
-
-    Dask starts workers with MALLOC_TRIM_THRESHOLD_=65536, which also ends that adaptation: each tensor is
-    then new memory that the kernel clears, and a step of the latent search takes twice its time.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
-        mallopt(M_TRIM_THRESHOLD, 2 * LARGEST_KEPT)

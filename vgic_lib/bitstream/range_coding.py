@@ -163,8 +163,9 @@ def _by_table(
 ) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
     """Places in the flat `table_index`, sorted by table; each table in use, and where it starts and ends."""
     small = np.uint8 if len(counts) <= 2**8 else np.uint16  # sorted in linear time
-    order = np.argsort(table_index.astype(small, copy=False).ravel(), kind="stable")
-    order = order[counts[:certain].sum() :]
+    table_index = table_index.astype(small, copy=False).ravel()
+    places = np.flatnonzero(table_index >= certain)
+    order = places[np.argsort(table_index[places], kind="stable")]
     used = certain + np.flatnonzero(counts[certain:])
     ends = np.cumsum(counts[used])
     return order, list(zip(used.tolist(), (ends - counts[used]).tolist(), ends.tolist(), strict=True))

@@ -181,7 +181,7 @@ class HyperpriorModel(LatentModel):
         """
         y, quality = latents[0], self._quality(setting, latents[0])
         x_hat = in_strips(partial(self.network.picture, quality=quality), y, BLOCK, 1)
-        return x_hat[:, :, : size[0], : size[1]].clamp(0, 1)
+        return x_hat.clamp_(0, 1)[:, :, : size[0], : size[1]]
 
     def encode(self, latents: Latents, setting: QualitySetting) -> list[bytes]:
         """Round and entropy-code latents (of one picture), continuous or quantised, into one section."""

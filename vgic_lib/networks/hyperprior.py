@@ -92,7 +92,7 @@ class Correction(nn.Module):
         if not torch.is_autocast_enabled(y.device.type):
             features = features.float()
         features = self.stages[2](features, quality, self.quarter(cells(picture, QUARTER)).add_(more))
-        return CORRECTION * F.pixel_shuffle(self.last(features), QUARTER).float()
+        return F.pixel_shuffle(self.last(features), QUARTER).float().mul_(CORRECTION)
 
 
 class Synthesis(Correction):

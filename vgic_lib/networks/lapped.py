@@ -81,7 +81,8 @@ class LappedSynthesis(nn.Module):
             blocks = y.permute(0, 2, 3, 1) @ self.basis.flatten(1)  # (B, h, w, 768)
         with torch.autocast(y.device.type, enabled=False):
             blocks = blocks.unflatten(3, self.basis.shape[1:]).permute(0, 3, 1, 4, 2, 5)
-            return filter_borders(blocks.flatten(4).flatten(2, 3).float(), self.border)
+            pixels = blocks.to(torch.float32, memory_format=torch.contiguous_format)
+            return filter_borders(pixels.flatten(4).flatten(2, 3), self.border)
 
 
 @torch.no_grad()
