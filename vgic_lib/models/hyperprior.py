@@ -34,7 +34,7 @@ from vgic_lib.networks.lapped import BLOCK
 from vgic_lib.networks.logistic import SCALES, residual_bits
 from vgic_lib.networks.quality import ANCHORS, at_quality, geometric, least_index
 
-STRIP = 2**14  # places of y that are made at once: 4 megapixels
+STRIP = 3 * 2**13  # places of y that are made at once: 6 megapixels
 HALO = 8  # rows of y beyond a strip that its pixels, or its latents, depend on
 CODES_PER_ANCHOR = 128  # a power of two: interpolation of tables is exact
 LARGEST_CODE = CODES_PER_ANCHOR * (ANCHORS - 1)  # quality 100
