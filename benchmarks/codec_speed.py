@@ -34,8 +34,6 @@ SIZE = 768, 512  # pixels
 SLOW_S = 10.0  # a call that takes longer is neither warmed up nor repeated
 PEERS = ("mbt2018_mean", "cheng2020_anchor")
 PEER_QUALITY = 4  # 1 to 8
-KEPT = ", keeps memory"  # a peer whose process keeps freed memory, as VGIC's does by itself
-KEPT_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}  # glibc's names
 TARGETS = (  # peer, what is done, how many times as fast VGIC has to be
     ("mbt2018_mean", "decompress", 5),
     ("cheng2020_anchor", "decompress", 30),
@@ -120,7 +118,7 @@ def work(name, threads, picture, model):
 class Worker:
     """A process with one codec in it."""
 
-    def __init__(self, python, name, threads, picture, model, variant=""):
+    def __init__(self, python, name, threads, picture, model, title="", settings=None):
         command = [python, __file__, "--work", name, "--threads", str(threads), "--picture", str(picture)]
         command += ["--model", model] if model else []
         self.process = subprocess.Popen(
@@ -129,9 +127,9 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             encoding="utf-8",
-            env=os.environ | (KEPT_MEMORY if variant == KEPT else {}),
+            env=os.environ | (settings or {}),
         )
-        self.name, self.seconds = name + variant, {}
+        self.name, self.seconds = title or name, {}
         self.note = self.answer()
 
     def answer(self):
@@ -170,12 +168,12 @@ def compare(threads, options, picture):
     """Print times and ratios with `threads` threads."""
     workers = [Worker(sys.executable, "vgic", threads, picture, options.model)]
     if options.peer_python:
-        common = threads, picture, ""
-        workers += [
-            Worker(options.peer_python, peer, *common, variant)
-            for peer in options.peers
-            for variant in ("", KEPT)
-        ]
+        from vgic_lib.environment import KEPT
+
+        kept = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(KEPT)}  # as `keep_freed_memory` does
+        for peer in options.peers:
+            common = options.peer_python, peer, threads, picture, ""
+            workers += [Worker(*common), Worker(*common, f"{peer}, keeps memory", kept)]
     try:
         for _ in range(options.rounds + 1):
             for call in ("compress", "decompress"):

@@ -5,8 +5,6 @@ Probabilities come from integers alone (sums below 2**53 are exact in float64, t
 and multiplication), so that encoder and decoder agree on every machine.
 """
 
-from collections.abc import Iterator
-
 import constriction
 import numpy as np
 
@@ -16,6 +14,7 @@ _WORD_BITS = 32  # the coder emits 32-bit words and keeps an interval of two wor
 _STATE_BITS = 2 * _WORD_BITS
 _LARGEST_SUM = 2**53
 _MOST_TABLES = 2**16
+_CHUNK = 2**20  # table indices looked at together: a forged size must not cost memory
 _SMALLEST_PROBABILITY = 2.0**-24  # of the library's fixed-point models
 
 
@@ -49,6 +48,7 @@ class Tables:
         self.offset, self.certain = int(offset), int(certain)
         likeliest = self.frequencies.max(axis=1) / sums + 2 * _SMALLEST_PROBABILITY
         self._least_bits = -np.log2(np.minimum(likeliest, 1.0))
+        self._least_bits[:certain] = 0
         self._models = [
             constriction.stream.model.Categorical(row.astype(np.float64), perfect=False)
             for row in self.frequencies
@@ -62,24 +62,17 @@ class Tables:
         """Entropy model of table `index`."""
         return self._models[index]
 
-    def order(self, table_index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Places in the flat `table_index` of symbols that take bits, sorted by table; where each table ends.
-
-        Raises:
-            ValueError: a table does not exist.
-        """
+    def counts(self, table_index: np.ndarray) -> np.ndarray:
+        """How many symbols use each table (T,). Raises ValueError if a table does not exist."""
         if table_index.size and not 0 <= table_index.min() <= table_index.max() < len(self):
             raise ValueError(f"table index beyond 0..{len(self) - 1}")
-        small = np.uint8 if len(self) <= 2**8 else np.uint16  # sorted in linear time
-        tables = table_index.astype(small, copy=False).ravel()
-        places = np.flatnonzero(tables >= self.certain)
-        tables = tables[places]
-        order = np.argsort(tables, kind="stable")
-        return places[order], tables[order].searchsorted(np.arange(len(self), dtype=small), "right")
+        flat = table_index.ravel()
+        parts = (flat[start : start + _CHUNK] for start in range(0, flat.size, _CHUNK))
+        return sum((np.bincount(part, minlength=len(self)) for part in parts), np.zeros(len(self), np.int64))
 
-    def least_bits(self, ends: np.ndarray) -> float:
-        """Bits below which no message can be, of symbols whose tables end where `order` says."""
-        return float(np.diff(ends, prepend=0) @ self._least_bits)
+    def least_bits(self, counts: np.ndarray) -> float:
+        """Bits below which no message of `counts[t]` symbols under each table t can be."""
+        return float(counts @ self._least_bits)
 
 
 class RangeEncoder:
@@ -99,12 +92,14 @@ class RangeEncoder:
         symbols = np.asarray(symbols)
         if symbols.shape != np.shape(table_index):
             raise ValueError(f"{symbols.shape} symbols for {np.shape(table_index)} table indices")
-        order, ends = self._tables.order(np.asarray(table_index))
+        table_index = np.asarray(table_index)
+        counts = self._tables.counts(table_index)
         low, high = -self._tables.offset, self._tables.frequencies.shape[1] - self._tables.offset
         if symbols.size and not low <= symbols.min() <= symbols.max() < high:
             raise ValueError("a symbol lies outside its table")
+        order, runs = _by_table(table_index, counts, self._tables.certain)
         columns = (symbols.ravel()[order] - low).astype(np.int32)
-        for table, start, end in _runs(ends):
+        for table, start, end in runs:
             self._coder.encode(columns[start:end], self._tables.model(table))
 
     def finish(self) -> bytes:
@@ -145,13 +140,14 @@ class RangeDecoder:
             ValueError: a table does not exist.
         """
         table_index = np.asarray(table_index)
-        order, ends = self._tables.order(table_index)
-        self._bits_left -= self._tables.least_bits(ends)
+        counts = self._tables.counts(table_index)
+        self._bits_left -= self._tables.least_bits(counts)
         if self._bits_left < 0:
             raise BitstreamError("the file is damaged: it is too short for its picture; get a fresh copy")
+        order, runs = _by_table(table_index, counts, self._tables.certain)
         columns = np.empty(len(order), dtype=np.int32)
         try:
-            for table, start, end in _runs(ends):
+            for table, start, end in runs:
                 columns[start:end] = self._coder.decode(self._tables.model(table), end - start)
         except AssertionError as error:  # how the library reports impossible data
             raise BitstreamError(
@@ -162,8 +158,14 @@ class RangeDecoder:
         return symbols.reshape(table_index.shape)
 
 
-def _runs(ends: np.ndarray) -> Iterator[tuple[int, int, int]]:
-    """Each table in use, and where its symbols start and end."""
-    starts = np.append(0, ends[:-1])
-    for table in np.flatnonzero(ends > starts).tolist():
-        yield table, int(starts[table]), int(ends[table])
+def _by_table(
+    table_index: np.ndarray, counts: np.ndarray, certain: int
+) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
+    """Places in the flat `table_index`, sorted by table; each table in use, and where it starts and ends."""
+    small = np.uint8 if len(counts) <= 2**8 else np.uint16  # sorted in linear time
+    table_index = table_index.astype(small, copy=False).ravel()
+    places = np.flatnonzero(table_index >= certain)
+    order = places[np.argsort(table_index[places], kind="stable")]
+    used = certain + np.flatnonzero(counts[certain:])
+    ends = np.cumsum(counts[used])
+    return order, list(zip(used.tolist(), (ends - counts[used]).tolist(), ends.tolist(), strict=True))
