@@ -11,7 +11,14 @@ from vgic_lib import codec
 from vgic_lib.errors import ParameterError
 from vgic_lib.evaluation import bench as bench_module
 from vgic_lib.evaluation import measure
-from vgic_lib.evaluation.points import heads_of, latent_points, numbers, operating_points, ratio_points
+from vgic_lib.evaluation.points import (
+    heads_of,
+    latent_points,
+    numbers,
+    operating_points,
+    ratio_points,
+    whole_numbers,
+)
 from vgic_lib.images import to_array
 from vgic_lib.metrics import distortion
 
@@ -25,6 +32,12 @@ def test_wrong_parameters_are_one_liners(model: FakeModel) -> None:
         bench_module.select([], ["tset"])
     with pytest.raises(ParameterError, match="no photograph"):
         bench_module.select([], ["test"])
+
+
+def test_whole_numbers_are_whole():
+    assert whole_numbers(" 20,150,20 ") == [20, 150] and whole_numbers("") == []
+    with pytest.raises(ParameterError, match="whole"):
+        whole_numbers("20,1.5")
 
 
 def test_no_search_points_without_steps(model: FakeModel) -> None:

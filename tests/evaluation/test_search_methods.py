@@ -130,6 +130,21 @@ def test_savings_are_measured_at_equal_psnr():
     assert found.tolist() == pytest.approx([0, 10, 50, np.nan], abs=1e-6, nan_ok=True)
 
 
+def test_savings_by_steps_are_those_of_the_ends():
+    lines = [
+        (image, "gumbel", f"q{bpp}", str(steps), step, line(bpp), bpp * (1 - saving * step / steps), step / 4)
+        for image, steps, saving in (("a", 20, 0.3), ("a", 4, 0.1), ("b", 20, 0.4), ("b", 4, 0.2))
+        for bpp in (0.6, 1.2)
+        for step in (0, 4, steps)
+    ]
+    names = ["image", "method", "setting", "steps", "step", "psnr_db", "bpp_estimated", "time_s"]
+    curves = pd.concat([CURVES, CURVES.assign(image="b")])
+    traces = search_methods.savings(pd.DataFrame(lines, columns=names), curves)
+    table = search_methods.savings_by_steps(traces)
+    assert list(table.columns) == ["steps", "time_s", "saving_percent", "searches"]
+    assert table.to_numpy().tolist() == [pytest.approx([4, 1, 15, 4]), pytest.approx([20, 5, 35, 4])]
+
+
 def test_bd_rates_are_means_over_photographs():
     lines = [
         (image, "gumbel", f"q{bpp}", step, line(bpp), bpp * (1 - saving * step), step * 2.0)

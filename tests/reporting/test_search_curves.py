@@ -25,3 +25,10 @@ def test_saving_curves_are_means_over_pictures_and_settings(traces: pd.DataFrame
     assert over_steps.get_label() == "noise"
     assert over_steps.get_ydata()[[0, -1]] == pytest.approx([3, 13])
     assert (over_steps.get_xdata()[-1], over_seconds.get_xdata()[-1]) == (100, 10)
+
+
+def test_savings_by_steps_show_every_length_over_steps_and_seconds() -> None:
+    table = pd.DataFrame({"steps": [20, 300], "time_s": [1.5, 22.0], "saving_percent": [3.0, 11.0]})
+    over_steps, over_seconds = (ax.lines[0] for ax in search_curves.savings_by_steps(table).axes)
+    assert list(over_steps.get_xdata()) == [20, 300] and list(over_seconds.get_xdata()) == [1.5, 22]
+    assert list(over_steps.get_ydata()) == list(over_seconds.get_ydata()) == [3, 11]

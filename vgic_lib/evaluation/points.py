@@ -37,6 +37,14 @@ def numbers(text: str) -> list[float]:
         raise ParameterError(f"{text!r} is no list of numbers; write it like 15,43,71") from error
 
 
+def whole_numbers(text: str) -> list[int]:
+    """The whole numbers in a comma-separated list, each once. Raises ParameterError."""
+    found = numbers(text)
+    if any(number % 1 for number in found):
+        raise ParameterError(f"{text!r} is no list of whole numbers; write it like 20,150")
+    return list(map(int, found))
+
+
 def models_at_hand(names: Sequence[str], run: str) -> list[LatentModel]:
     """The models of these names, but for those that the same run will train first.
 

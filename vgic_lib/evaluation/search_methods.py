@@ -174,6 +174,22 @@ def bd_rates(traces: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     return table.groupby("method", sort=False).mean().round(2)
 
 
+def savings_by_steps(traces: pd.DataFrame) -> pd.DataFrame:
+    """What searches of several lengths saved in the end.
+
+    Args:
+        traces: as `savings` makes them.
+
+    Returns:
+        steps, time_s, saving_percent, searches: a line for each number of steps, fewest first; means over
+        photographs and settings.
+    """
+    last = traces.groupby(["image", "setting", "steps"], sort=False).last().reset_index()
+    groups = last.astype({"steps": int}).groupby("steps")
+    means = groups[["time_s", "saving_percent"]].mean().round(2)
+    return means.assign(searches=groups.size()).reset_index()
+
+
 def _config(method: str, steps: int, doubling_gain_db: float | None) -> SearchConfig:
     if method == FROM_NOISE:
         return SearchConfig(steps, "straight-through", "noise", 0.03, doubling_gain_db)

@@ -46,7 +46,7 @@ def saving_curves(traces: pd.DataFrame) -> Figure:
     """Rate saved at equal PSNR, over steps and over seconds, method by method.
 
     Args:
-        traces: as `search_runs.savings` makes them; curves are means over images and settings.
+        traces: as `search_methods.savings` makes them; curves are means over images and settings.
     """
     means = traces.groupby(["method", "step"], sort=False)[["time_s", "saving_percent"]].mean().reset_index()
     with style():
@@ -58,4 +58,26 @@ def saving_curves(traces: pd.DataFrame) -> Figure:
         axes[0].set(title="Rate saved at equal PSNR (%, estimated)", xlabel="search steps")
         axes[1].set_xlabel("seconds")
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
+    return figure
+
+
+def savings_by_steps(table: pd.DataFrame) -> Figure:
+    """Rate saved at equal PSNR by searches of several lengths, over their steps and over their seconds.
+
+    Args:
+        table: as `search_methods.savings_by_steps` makes it.
+    """
+    with style():
+        figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+        axes = figure.subplots(1, 2, sharey=True)
+        for ax, length in zip(axes, ("steps", "time_s"), strict=True):
+            ax.plot(table[length], table["saving_percent"], "o-", color=CYCLE[0])
+            ax.set_xscale("log")
+            ax.xaxis.set_major_formatter("{x:g}")
+        axes[0].set(
+            title="Rate saved at equal PSNR (%, estimated)", xlabel="search steps, each with its own schedule"
+        )
+        axes[0].set_xticks(table["steps"], minor=False)
+        axes[0].minorticks_off()
+        axes[1].set_xlabel("seconds a search")
     return figure
