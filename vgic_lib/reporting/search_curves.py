@@ -73,11 +73,10 @@ def savings_by_steps(table: pd.DataFrame) -> Figure:
         for ax, length in zip(axes, ("steps", "time_s"), strict=True):
             ax.plot(table[length], table["saving_percent"], "o-", color=CYCLE[0])
             ax.set_xscale("log")
-            ax.xaxis.set_major_formatter("{x:g}")
-        axes[0].set(
-            title="Rate saved at equal PSNR (%, estimated)", xlabel="search steps, each with its own schedule"
-        )
-        axes[0].set_xticks(table["steps"], minor=False)
-        axes[0].minorticks_off()
+            ax.set_xticks(table[length])
+            ax.minorticks_off()
+            ax.xaxis.set_major_formatter("{x:.0f}" if length == "steps" else "{x:.3g}")
+        axes[0].set_title("Rate saved at equal PSNR (%, estimated)")
+        axes[0].set_xlabel("search steps, each with its own schedule")
         axes[1].set_xlabel("seconds a search")
     return figure
