@@ -132,7 +132,7 @@ def test_savings_are_measured_at_equal_psnr():
 
 def test_savings_by_steps_are_those_of_the_ends():
     lines = [
-        (image, "gumbel", f"q{bpp}", str(steps), step, line(bpp), bpp * (1 - saving * step / steps), step / 4)
+        (image, "gumbel", f"q{bpp}", steps, step, line(bpp), bpp * (1 - saving * step / steps), step / 4)
         for image, steps, saving in (("a", 20, 0.3), ("a", 4, 0.1), ("b", 20, 0.4), ("b", 4, 0.2))
         for bpp in (0.6, 1.2)
         for step in (0, 4, steps)

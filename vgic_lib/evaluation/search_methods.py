@@ -185,7 +185,7 @@ def savings_by_steps(traces: pd.DataFrame) -> pd.DataFrame:
         photographs and settings.
     """
     last = traces.groupby(["image", "setting", "steps"], sort=False).last().reset_index()
-    groups = last.astype({"steps": int}).groupby("steps")
+    groups = last.groupby("steps")
     means = groups[["time_s", "saving_percent"]].mean().round(2)
     return means.assign(searches=groups.size()).reset_index()
 
